@@ -1,0 +1,1 @@
+"""Meaning: a network as ops and named nodes, and what follows from them."""

@@ -1,0 +1,150 @@
+"""The shape of every feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+from yoloslim.graph.graph import IMAGE, Graph, Node
+from yoloslim.graph.ops import (
+    AvgPool,
+    Convolution,
+    Depthwise,
+    Dropout,
+    MaxPool,
+    Op,
+    Route,
+    ScaleChannels,
+    Shape,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
+
+
+def infer_shapes(graph: Graph) -> dict[str, Shape]:
+    """Gives the output shape of every node, and of ``image``.
+
+    Raises:
+        CfgError: shapes do not fit together; points at the section.
+    """
+    shapes = {IMAGE: graph.input_shape}
+    for node in graph:
+        shapes[node.name] = node_shape(node, [shapes[name] for name in node.inputs])
+    return shapes
+
+
+def node_shape(node: Node, inputs: Sequence[Shape]) -> Shape:
+    """Gives the output shape of one node.
+
+    Raises:
+        CfgError: the inputs do not fit the node, or its output would be empty; points at the section.
+    """
+    try:
+        shape = output_shape(node.op, inputs)
+    except ValueError as problem:
+        raise node.section.error(f"(layer {node.name}) {problem}") from problem
+    if min(shape) < 1:
+        text = f"(layer {node.name}) gives an empty map, {_text(shape)}; the network's input is too small"
+        raise node.section.error(text)
+    return shape
+
+
+@singledispatch
+def output_shape(op: Op, inputs: Sequence[Shape]) -> Shape:
+    """Gives the shape of an op's output.
+
+    Raises:
+        ValueError: the inputs do not fit the op.
+    """
+    raise TypeError(f"no shape rule for {type(op).__name__}")
+
+
+@output_shape.register
+def _(op: Convolution, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    if channels % op.groups or op.filters % op.groups:
+        raise ValueError(f"groups={op.groups} does not divide {channels} input channels and filters={op.filters}")
+    span, pad = op.dilation * (op.size - 1) + 1, op.pad * op.dilation
+    return Shape(op.filters, _windows(height, span, op.stride_y, 2 * pad), _windows(width, span, op.stride_x, 2 * pad))
+
+
+@output_shape.register
+def _(op: Depthwise, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    if op.filters != channels:
+        raise ValueError(f"filters={op.filters} must equal the {channels} input channels")
+    return Shape(channels, *(_windows(side, op.size, op.stride, 2 * op.pad) for side in (height, width)))
+
+
+@output_shape.register
+def _(op: MaxPool, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    rows = _windows(height, op.size, op.stride_y, op.padding)
+    return Shape(channels, rows, _windows(width, op.size, op.stride_x, op.padding))
+
+
+@output_shape.register
+def _(op: AvgPool, inputs: Sequence[Shape]) -> Shape:
+    return Shape(inputs[0].channels, 1, 1)
+
+
+@output_shape.register
+def _(op: Upsample, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    return Shape(channels, height * op.stride, width * op.stride)
+
+
+@output_shape.register
+def _(op: Route, inputs: Sequence[Shape]) -> Shape:
+    _same_size(inputs)
+    for shape in inputs:
+        if shape.channels % op.groups:
+            raise ValueError(f"groups={op.groups} does not divide {shape.channels} input channels")
+    return Shape(sum(shape.channels // op.groups for shape in inputs), *inputs[0][1:])
+
+
+@output_shape.register
+def _(op: Shortcut, inputs: Sequence[Shape]) -> Shape:
+    _same_size(inputs)
+    return inputs[0]
+
+
+@output_shape.register
+def _(op: ScaleChannels, inputs: Sequence[Shape]) -> Shape:
+    if len(inputs) != 2:
+        raise ValueError(f"needs one layer in from=, found {len(inputs) - 1}")
+    scales, features = inputs
+    expected = Shape(1, *features[1:]) if op.spatial else Shape(features.channels, 1, 1)
+    if scales != expected:
+        raise ValueError(f"needs scales of {_text(expected)} for a map of {_text(features)}, found {_text(scales)}")
+    return features
+
+
+@output_shape.register(SqueezeExcite)
+@output_shape.register(Dropout)
+def _(op: SqueezeExcite | Dropout, inputs: Sequence[Shape]) -> Shape:
+    return inputs[0]
+
+
+@output_shape.register
+def _(op: Yolo, inputs: Sequence[Shape]) -> Shape:
+    found = inputs[0].channels
+    if found != op.channels:
+        need = f"{len(op.mask)} anchors x (5 + {op.classes} classes) = {op.channels}"
+        raise ValueError(f"needs {need} input channels, found {found}; set filters= before it, or classes= and mask=")
+    return inputs[0]
+
+
+def _windows(side: int, size: int, stride: int, padding: int) -> int:
+    return (side + padding - size) // stride + 1
+
+
+def _same_size(inputs: Sequence[Shape]) -> None:
+    if len({shape[1:] for shape in inputs}) > 1:
+        raise ValueError(f"joins maps of different sizes: {', '.join(_text(shape) for shape in inputs)}")
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(str(side) for side in shape)

@@ -1,0 +1,1 @@
+"""Boxes: how pictures enter a network and how head maps become detections."""

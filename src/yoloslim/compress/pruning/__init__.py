@@ -1,0 +1,1 @@
+"""Which lanes go (a plan), and their removal (mask, fold, shrink)."""

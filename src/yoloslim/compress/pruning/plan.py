@@ -1,0 +1,99 @@
+"""A pruning decision as data, and as two files that can be read, compared and applied again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloslim.errors import PlanError
+from yoloslim.files import write_atomically
+from yoloslim.graph.graph import Graph
+from yoloslim.graph.lanes import Lanes
+from yoloslim.graph.to_cfg import to_cfg
+
+JsonValue = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class PruningPlan:
+    """Which lanes stay.
+
+    Attributes:
+        keep: shape (lanes,), True for lanes that stay; numbered as ``trace_lanes`` numbers them.
+        method: name of the method that made the plan.
+        options: the method's settings, for the record.
+    """
+
+    keep: NDArray[np.bool_]
+    method: str = ""
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def check_plan(plan: PruningPlan, lanes: Lanes) -> None:
+    """Tells that a plan can be applied.
+
+    Raises:
+        PlanError: the number of lanes differs, a fixed lane is removed, a layer loses every channel, or parts that
+            must stay equal do not.
+    """
+    if plan.keep.shape != (lanes.count,):
+        raise PlanError(f"the plan has {plan.keep.size} lanes, the network {lanes.count}; it was made for another cfg")
+    lost = lanes.fixed & ~plan.keep
+    if lost.any():
+        raise PlanError(
+            f"the plan removes {lost.sum()} lanes that the input or a head needs, the first is lane {lost.argmax()}"
+        )
+    for name, lane in lanes.of.items():
+        if not plan.keep[lane].any():
+            raise PlanError(f"the plan removes every channel of {name}; keep at least one")
+    for parts in lanes.balanced:
+        counts = [int(plan.keep[part].sum()) for part in parts]
+        if len(set(counts)) > 1:
+            raise PlanError(f"the plan keeps {counts} channels in parts that a grouped layer needs equal")
+
+
+def cfg_digest(graph: Graph) -> str:
+    """Gives the SHA-256 of the network's cfg text as written here: comments and spacing do not count."""
+    return hashlib.sha256(to_cfg(graph).encode()).hexdigest()
+
+
+def save_plan(plan: PruningPlan, graph: Graph, lanes: Lanes, folder: Path) -> None:
+    """Writes ``plan.json`` (for people) and ``plan.npz`` (``keep``) into a folder."""
+    kept = {node.name: int(plan.keep[lanes.of[node.name]].sum()) for node in graph}
+    record = {
+        "schema": 1,
+        "method": plan.method,
+        "options": dict(plan.options),
+        "cfg_sha256": cfg_digest(graph),
+        "dropped_nodes": [],
+        "kept": kept,
+    }
+    with write_atomically(folder / "plan.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, keep=plan.keep)
+    with write_atomically(folder / "plan.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def load_plan(path: Path, graph: Graph) -> PruningPlan:
+    """Gives the plan of a ``plan.json`` (with ``plan.npz`` beside it), or of the folder that holds both.
+
+    Raises:
+        PlanError: files are missing or damaged, or the plan was made for another cfg.
+    """
+    text_file = path / "plan.json" if path.is_dir() else path
+    try:
+        record = json.loads(text_file.read_text())
+        keep = np.load(text_file.with_suffix(".npz"))["keep"]
+        found, method, options = record["cfg_sha256"], record["method"], record["options"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise PlanError(f"{text_file}: expected plan.json with plan.npz beside it ({error})") from error
+    if found != cfg_digest(graph):
+        raise PlanError(f"{text_file}: made for another cfg than {graph.path or 'this network'}; plan that cfg anew")
+    return PruningPlan(keep, method, options)

@@ -1,0 +1,1 @@
+"""Ops as torch modules, and the network that runs a graph."""

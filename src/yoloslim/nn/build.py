@@ -1,0 +1,90 @@
+"""Op -> module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+from torch import nn
+
+from yoloslim.graph.ops import (
+    AvgPool,
+    Convolution,
+    Depthwise,
+    Dropout,
+    MaxPool,
+    Op,
+    Route,
+    ScaleChannels,
+    Shape,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
+from yoloslim.nn.layers.conv_block import ConvBlock
+from yoloslim.nn.layers.head import HeadBlock
+from yoloslim.nn.layers.join import RouteBlock, ScaleChannelsBlock, ShortcutBlock
+from yoloslim.nn.layers.resample import AvgPoolBlock, MaxPoolBlock, UpsampleBlock
+from yoloslim.nn.layers.squeeze_excite import SqueezeExciteBlock
+
+
+@singledispatch
+def build_module(op: Op, inputs: Sequence[Shape]) -> nn.Module:
+    """Gives the module that computes an op for inputs of these shapes; it takes one tensor an input."""
+    raise TypeError(f"no module for {type(op).__name__}")
+
+
+@build_module.register
+def _(op: Convolution, inputs: Sequence[Shape]) -> nn.Module:
+    return ConvBlock(inputs[0].channels, op)
+
+
+@build_module.register
+def _(op: Depthwise, inputs: Sequence[Shape]) -> nn.Module:
+    return ConvBlock(inputs[0].channels, op.as_convolution())
+
+
+@build_module.register
+def _(op: SqueezeExcite, inputs: Sequence[Shape]) -> nn.Module:
+    return SqueezeExciteBlock(inputs[0].channels, op.hidden)
+
+
+@build_module.register
+def _(op: MaxPool, inputs: Sequence[Shape]) -> nn.Module:
+    return MaxPoolBlock(op)
+
+
+@build_module.register
+def _(op: AvgPool, inputs: Sequence[Shape]) -> nn.Module:
+    return AvgPoolBlock()
+
+
+@build_module.register
+def _(op: Upsample, inputs: Sequence[Shape]) -> nn.Module:
+    return UpsampleBlock(op.stride, op.scale)
+
+
+@build_module.register
+def _(op: Route, inputs: Sequence[Shape]) -> nn.Module:
+    return RouteBlock(op.groups, op.group_id)
+
+
+@build_module.register
+def _(op: Shortcut, inputs: Sequence[Shape]) -> nn.Module:
+    return ShortcutBlock(op.activation)
+
+
+@build_module.register
+def _(op: ScaleChannels, inputs: Sequence[Shape]) -> nn.Module:
+    return ScaleChannelsBlock(op.activation)
+
+
+@build_module.register
+def _(op: Dropout, inputs: Sequence[Shape]) -> nn.Module:
+    return nn.Dropout(op.probability)
+
+
+@build_module.register
+def _(op: Yolo, inputs: Sequence[Shape]) -> nn.Module:
+    return HeadBlock(op)

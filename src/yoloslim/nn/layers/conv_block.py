@@ -1,0 +1,47 @@
+"""Convolution, batch-norm, activation: Darknet's convolutional layer."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from yoloslim.graph.ops import Convolution
+from yoloslim.nn.layers.activation import Activation
+
+DARKNET_BN_EPS = 1e-6
+"""Inside the root (blas.c, normalize_cpu, .000001f); 1e-5 changes head maps by 6e-3 on published weights."""
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Gives a batch-norm with Darknet's epsilon and momentum, without a batch counter (nothing here reads one)."""
+    norm = nn.BatchNorm2d(channels, eps=DARKNET_BN_EPS, momentum=0.1)
+    norm.num_batches_tracked = None
+    return norm
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch-norm where the section asks for it, activation.
+
+    Maps ``(B, C, H, W)`` to ``(B, filters, H', W')``; the bias is the batch-norm's where there is one.
+    """
+
+    def __init__(self, in_channels: int, op: Convolution) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            op.filters,
+            op.size,
+            (op.stride_y, op.stride_x),
+            op.pad * op.dilation,
+            dilation=op.dilation,
+            groups=op.groups,
+            bias=not op.batch_norm,
+        )
+        self.norm = batch_norm(op.filters) if op.batch_norm else None
+        self.activation = Activation(op.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gives the activated map."""
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return self.activation(x)  # type: ignore[no-any-return]

@@ -1,0 +1,35 @@
+"""What every test may ask for: the folder of real data, and settings that make runs repeatable."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Read when torch is first imported, here and in the processes that tests start: two workers on two cores must not
+# start two threads each. Setting it through torch would import torch for tests that need none.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+
+settings.register_profile("local", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real data, named by YOLOSLIM_TEST_DATA; absolute."""
+    named = os.environ.get("YOLOSLIM_TEST_DATA")
+    if not named:
+        if os.environ.get("CI"):
+            pytest.fail("CI is set: YOLOSLIM_TEST_DATA must name the folder of real data")
+        pytest.skip("YOLOSLIM_TEST_DATA does not name a folder of real data")
+    folder = Path(named).resolve()
+    if not folder.is_dir():
+        pytest.fail(f"YOLOSLIM_TEST_DATA={named}: no such folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights_dir(data_dir: Path) -> Path:
+    """Folder of published Darknet cfg and weights files."""
+    return data_dir / "weights"

@@ -1,0 +1,1 @@
+"""Tensors in files: Darknet weights, checkpoints, legacy pickles."""

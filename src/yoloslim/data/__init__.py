@@ -1,0 +1,1 @@
+"""Pictures, labels and data files: what is read, and what is wrong with it."""

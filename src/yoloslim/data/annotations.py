@@ -1,0 +1,128 @@
+"""What a label file says about one picture, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+BORDER_TOLERANCE = 0.01
+"""How far a number may lie beyond the picture, as a share of its side.
+
+Rounding to six decimals puts numbers 1e-7 outside; tools that count pixels from 1, or include the last one, put them
+one pixel outside, which is 1/100 of the side of a 100-pixel picture. Anything beyond is a mistake, not rounding.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The true boxes of one picture.
+
+    Attributes:
+        boxes: shape (N, 4), float32, xyxy, pixels of the picture; as written, not clipped to it.
+        class_ids: shape (N,), int64, from 0.
+        difficult: shape (N,), bool: objects to ignore in AP and in training (Pascal VOC).
+    """
+
+    boxes: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    difficult: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        expected = {"boxes": (count, 4), "class_ids": (count,), "difficult": (count,)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"Annotation.{name}: expected shape {shape}, found {getattr(self, name).shape}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @staticmethod
+    def empty() -> Annotation:
+        """Gives the annotation of a picture without objects."""
+        return Annotation.of([])
+
+    @staticmethod
+    def of(objects: Sequence[LabelledBox]) -> Annotation:
+        """Gives an annotation of ``objects``, in their order."""
+        return Annotation(
+            np.array([found.xyxy for found in objects], np.float32).reshape(-1, 4),
+            np.array([found.class_id for found in objects], np.int64),
+            np.array([found.difficult for found in objects], np.bool_),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledBox:
+    """One object of a label file.
+
+    Attributes:
+        xyxy: corners in pixels of the picture.
+        class_id: from 0.
+        difficult: whether it is to be ignored in AP and in training.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    class_id: int
+    difficult: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a file of a data set, which was left out and must be told; prints as one line.
+
+    Attributes:
+        path: the file.
+        line: line number, from 1; 0 when the problem belongs to no line.
+        message: what was expected, what was found, what happened.
+    """
+
+    path: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReading:
+    """What could be read from one label file.
+
+    Attributes:
+        annotation: the good boxes; None when the file as a whole cannot be read, so that nothing is known
+            about its picture (which is then neither background nor usable).
+        problems: what was left out, and why.
+    """
+
+    annotation: Annotation | None
+    problems: tuple[Problem, ...]
+
+
+class BadBox(ValueError):
+    """One object of a label file that cannot be used; the message says why. Never leaves a label reader."""
+
+
+LabelReader = Callable[[Path, Sequence[str], tuple[int, int]], LabelReading]
+"""Reads one label file, given the class names in order and the picture's (width, height) in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFormat:
+    """A label format with one file a picture.
+
+    Attributes:
+        name: as in the data file's ``format``.
+        suffix: of its files, with the dot.
+        folders: for a folder that holds pictures, the names of the folder beside it that may hold their labels.
+        read: its reader.
+    """
+
+    name: str
+    suffix: str
+    folders: dict[str, tuple[str, ...]]
+    read: LabelReader

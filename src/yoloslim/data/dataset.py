@@ -1,0 +1,151 @@
+"""A data set: the pictures of one split with their labels, read one by one, nothing kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from yoloslim.data.annotations import Annotation, LabelFormat, LabelReading, Problem
+from yoloslim.data.datafile import DataFile
+from yoloslim.data.formats import FORMATS
+from yoloslim.data.labels import Located, find_format, locate_labels
+from yoloslim.data.listing import list_pictures
+from yoloslim.data.pictures import Picture, read_picture
+from yoloslim.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture of a data set, not read yet.
+
+    Attributes:
+        path: the picture.
+        label_path: its label file; None for background, a picture without objects.
+    """
+
+    path: Path
+    label_path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSample:
+    """One picture of a data set, read.
+
+    Attributes:
+        sample: what was read.
+        picture: shape (H, W, 3), uint8, BGR; None when the file is missing or damaged.
+        annotation: its true boxes, in pixels of ``picture``; None when the picture or the whole label file cannot be
+            read. Such a sample is to be skipped: nothing true is known about it.
+        problems: everything that was left out, for the user.
+    """
+
+    sample: Sample
+    picture: Picture | None
+    annotation: Annotation | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The pictures of one split. ``dataset[i]`` and iteration read them, one at a time.
+
+    Attributes:
+        samples: its pictures.
+        label_names: the classes as the labels know them.
+        format: of the labels.
+        single_class: whether every class becomes the first.
+        problems: what is wrong with the split as a whole, for the user.
+        notes: lines to tell the user once.
+    """
+
+    samples: tuple[Sample, ...]
+    label_names: tuple[str, ...]
+    format: LabelFormat
+    single_class: bool = False
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> LoadedSample:
+        return self.read(self.samples[index])
+
+    def __iter__(self) -> Iterator[LoadedSample]:
+        return (self.read(sample) for sample in self.samples)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names, by the class ids of the annotations."""
+        return self.label_names[:1] if self.single_class else self.label_names
+
+    @property
+    def num_backgrounds(self) -> int:
+        """The number of pictures without a label file."""
+        return sum(sample.label_path is None for sample in self.samples)
+
+    def read(self, sample: Sample) -> LoadedSample:
+        """Gives the picture and the boxes of ``sample``. Never raises for a damaged file: its problems tell."""
+        try:
+            picture = read_picture(sample.path)
+        except DataError as error:
+            message = str(error).removeprefix(f"{sample.path}: ")
+            return LoadedSample(sample, None, None, (Problem(sample.path, 0, message),))
+        height, width = picture.shape[:2]
+        reading = self.read_labels(sample, (width, height))
+        return LoadedSample(sample, picture, reading.annotation, reading.problems)
+
+    def read_labels(self, sample: Sample, size: tuple[int, int]) -> LabelReading:
+        """Gives the boxes of ``sample`` without reading its picture, given the picture's (width, height) in pixels."""
+        if sample.label_path is None:
+            return LabelReading(Annotation.empty(), ())
+        reading = self.format.read(sample.label_path, self.label_names, size)
+        if self.single_class and reading.annotation is not None:
+            first = np.zeros_like(reading.annotation.class_ids)
+            reading = dataclasses.replace(reading, annotation=dataclasses.replace(reading.annotation, class_ids=first))
+        return reading
+
+
+def load_dataset(data_file: DataFile, split: str) -> Dataset:
+    """Gives the data set of one split: train, val (also valid) or test. No picture and no label file is read.
+
+    Raises:
+        DataError: the split is not there, or has no picture.
+    """
+    stated = data_file.split(split)
+    listings = [list_pictures(entry, data_file.root) for entry in stated.entries]
+    label_format = FORMATS[data_file.format] if data_file.format else find_format(listings, stated.labels)
+    located = [locate_labels(listing, stated.labels, label_format) for listing in listings]
+    samples = tuple(
+        Sample(picture, label_path)
+        for listing, found in zip(listings, located, strict=True)
+        for picture, label_path in zip(listing.pictures, found.paths, strict=True)
+    )
+    problems = _missing_labels(data_file, split, located)
+    notes = tuple(note for listing in listings for note in listing.notes) + _background_note(samples, problems)
+    return Dataset(samples, data_file.names, label_format, data_file.single_class, problems, notes)
+
+
+def _missing_labels(data_file: DataFile, split: str, located: list[Located]) -> tuple[Problem, ...]:
+    """Gives a problem for each entry of the split none of whose pictures has a label file."""
+    return tuple(
+        Problem(
+            data_file.path,
+            0,
+            f"{split}: none of {len(found.paths)} pictures has a label file ({found.format.suffix}, looked in "
+            f"{', '.join(map(str, found.looked[:3]))}): set `labels` to the folder of the labels",
+        )
+        for found in located
+        if found.num_found == 0
+    )
+
+
+def _background_note(samples: tuple[Sample, ...], problems: tuple[Problem, ...]) -> tuple[str, ...]:
+    missing = [sample.path for sample in samples if sample.label_path is None]
+    if problems or not missing:
+        return ()
+    return (f"{len(missing)} of {len(samples)} pictures have no label file, taken as background (first: {missing[0]})",)

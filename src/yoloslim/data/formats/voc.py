@@ -1,0 +1,172 @@
+"""Pascal VOC label files: one xml a picture, ``<object>`` with ``<name>``, ``<difficult>`` and ``<bndbox>``.
+
+Coordinates are taken as written: xyxy = (xmin, ymin, xmax, ymax), no pixel subtracted or added. Pascal counts pixels
+from 1 and includes the last one, but most xml files today come from tools that count from 0, the file does not say
+which, and the tools that convert VOC to COCO take the numbers as they are; so do we, so that AP values compare.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax import SAXException, SAXParseException
+from xml.sax.handler import ContentHandler
+from xml.sax.xmlreader import Locator
+
+import defusedxml.sax
+from defusedxml.common import DefusedXmlException
+
+from yoloslim.data.annotations import (
+    BORDER_TOLERANCE,
+    Annotation,
+    BadBox,
+    LabelFormat,
+    LabelledBox,
+    LabelReading,
+    Problem,
+)
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelReading:
+    """Gives the boxes of a VOC xml file, in pixels, and every object that was left out.
+
+    A picture size in the file that differs from the picture's is a problem that is told; the boxes are kept.
+
+    Args:
+        path: the label file.
+        names: the class names, in the order of their ids; an object of another name is a problem.
+        size: (width, height) of the picture in pixels.
+    """
+    try:
+        document = _parse(path)
+    except OSError as error:
+        return LabelReading(None, (Problem(path, 0, f"label file cannot be read ({error.strerror})"),))
+    except SAXParseException as error:
+        message = f"expected a VOC xml file, found broken xml ({error.getMessage()})"
+        return LabelReading(None, (Problem(path, error.getLineNumber() or 0, message),))
+    except (SAXException, DefusedXmlException, LookupError, ValueError) as error:  # entities, unknown encodings
+        return LabelReading(None, (Problem(path, 0, f"expected a VOC xml file, found xml that is refused ({error})"),))
+    if document.root != "annotation":
+        message = f"expected a VOC xml file with <annotation> as its root, found <{document.root}>"
+        return LabelReading(None, (Problem(path, 0, message),))
+    return _read_objects(path, document, names, size)
+
+
+@dataclass(slots=True)
+class _Document:
+    """The few texts of a VOC file that matter here; ``objects`` holds (line, texts by path inside the object)."""
+
+    root: str = ""
+    size: dict[str, str] = field(default_factory=dict)
+    objects: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+
+
+class _Handler(ContentHandler):
+    """Collects a `_Document`.
+
+    SAX, because it tells line numbers; elements are known by their full path, because an object may hold parts
+    (hands, heads), each with a name and a box of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.document = _Document()
+        self._place: Locator | None = None
+        self._open: list[str] = []
+        self._text = ""
+
+    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802
+        self._place = locator
+
+    def startElement(self, name: str, attrs: object) -> None:  # noqa: N802
+        if not self._open:
+            self.document.root = name
+        self._open.append(name)
+        self._text = ""
+        if self._open[1:] == ["object"]:
+            line = self._place.getLineNumber() if self._place else None
+            self.document.objects.append((line or 0, {}))
+
+    def characters(self, content: str) -> None:
+        self._text += content
+
+    def endElement(self, name: str) -> None:  # noqa: N802
+        match self._open[1:]:
+            case ["object", *inside] if inside:
+                self.document.objects[-1][1]["/".join(inside)] = self._text.strip()
+            case ["size", side]:
+                self.document.size[side] = self._text.strip()
+        self._open.pop()
+        self._text = ""
+
+
+def _parse(path: Path) -> _Document:
+    handler = _Handler()
+    defusedxml.sax.parseString(path.read_bytes(), handler)
+    return handler.document
+
+
+def _read_objects(path: Path, document: _Document, names: Sequence[str], size: tuple[int, int]) -> LabelReading:
+    boxes: list[LabelledBox] = []
+    problems = _size_problems(path, document, size)
+    for line, texts in document.objects:
+        try:
+            boxes.append(_read_object(texts, names, size))
+        except BadBox as error:
+            problems.append(Problem(path, line, f"{error}; the box is left out"))
+    return LabelReading(Annotation.of(boxes), tuple(problems))
+
+
+def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> list[Problem]:
+    width, height = document.size.get("width", ""), document.size.get("height", "")
+    told = bool(width.strip("0")) and bool(height.strip("0"))  # tools that do not know the size write 0
+    if not told or (width, height) == (str(size[0]), str(size[1])):
+        return []
+    message = f"says its picture is {width}x{height}, but the picture is {size[0]}x{size[1]}; boxes are kept as written"
+    return [Problem(path, 0, message)]
+
+
+def _read_object(texts: dict[str, str], names: Sequence[str], size: tuple[int, int]) -> LabelledBox:
+    class_id = _class_id(texts.get("name", ""), names)
+    corners = tuple(_corner(texts, corner) for corner in CORNERS)
+    xmin, ymin, xmax, ymax = corners
+    for name, value, side in zip(CORNERS, corners, size * 2, strict=True):
+        if not -BORDER_TOLERANCE * side <= value <= (1 + BORDER_TOLERANCE) * side:
+            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})")
+    if xmax <= xmin or ymax <= ymin:
+        raise BadBox(f"the box has no area (xmin={xmin:g} ymin={ymin:g} xmax={xmax:g} ymax={ymax:g})")
+    return LabelledBox((xmin, ymin, xmax, ymax), class_id, difficult=texts.get("difficult") == "1")
+
+
+def _class_id(name: str, names: Sequence[str]) -> int:
+    if name in names:
+        return names.index(name)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
+    raise BadBox(f"class {name!r} is not among the data file's names{hint}")
+
+
+def _corner(texts: dict[str, str], name: str) -> float:
+    text = texts.get(f"bndbox/{name}")
+    if text is None:
+        raise BadBox(f"expected <bndbox> with <{name}>, found none")
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadBox(f"<{name}>: expected a number, found {text!r}") from None
+    if not math.isfinite(value):
+        raise BadBox(f"<{name}>: expected a finite number, found {text!r}")
+    return value
+
+
+VOC = LabelFormat(
+    name="voc",
+    suffix=".xml",
+    folders={"JPEGImages": ("Annotations",), "images": ("Annotations", "annotations", "labels")},
+    read=read_voc,
+)

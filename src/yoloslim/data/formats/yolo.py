@@ -1,0 +1,109 @@
+"""YOLO label files: one object a line, ``class cx cy w h``, as shares of the picture's width and height.
+
+Also the oriented form ``class x1 y1 x2 y2 x3 y3 x4 y4`` (four corners), taken as its upright bounding box.
+
+What is accepted: numbers up to `BORDER_TOLERANCE` outside 0..1, and boxes that reach over the border while their
+centre and size are within it (augmentation tools write them); they are kept as written. A class id may be written
+as ``3.0``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from yoloslim.data.annotations import (
+    BORDER_TOLERANCE,
+    Annotation,
+    BadBox,
+    LabelFormat,
+    LabelledBox,
+    LabelReading,
+    Problem,
+)
+
+BOX_FIELDS = 5
+CORNER_FIELDS = 9
+
+
+def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelReading:
+    """Gives the boxes of a YOLO label file, in pixels, and every line that was left out.
+
+    Args:
+        path: the label file.
+        names: the class names; a class id must be below their number.
+        size: (width, height) of the picture in pixels.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        return LabelReading(None, (Problem(path, 0, f"label file cannot be read ({error.strerror})"),))
+    except UnicodeDecodeError:
+        return LabelReading(None, (Problem(path, 0, "expected a YOLO label file (text), found binary data"),))
+    boxes: list[LabelledBox] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            boxes.append(_parse_line(line.split(), len(names), size))
+        except BadBox as error:
+            problems.append(Problem(path, number, f"{error}; the box is left out"))
+    return LabelReading(Annotation.of(boxes), tuple(problems))
+
+
+def _parse_line(fields: list[str], num_classes: int, size: tuple[int, int]) -> LabelledBox:
+    if len(fields) not in (BOX_FIELDS, CORNER_FIELDS):
+        raise BadBox(
+            f"expected `class cx cy w h` or `class` and four corners ({BOX_FIELDS} or {CORNER_FIELDS} numbers), "
+            f"found {len(fields)} fields"
+        )
+    class_id = _class_id(fields[0], num_classes)
+    numbers = [_number(field) for field in fields[1:]]
+    cx, cy, w, h = numbers if len(fields) == BOX_FIELDS else _bounding_box(numbers)
+    _check_box(cx, cy, w, h)
+    width, height = size
+    corners = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
+    return LabelledBox(corners, class_id)
+
+
+def _class_id(field: str, num_classes: int) -> int:
+    value = _number(field)
+    if not value.is_integer():
+        raise BadBox(f"expected a whole number as class id, found {field}")
+    if not 0 <= value < num_classes:
+        raise BadBox(f"class id {value:.0f} is outside 0..{num_classes - 1} (the data file has {num_classes} classes)")
+    return int(value)
+
+
+def _number(field: str) -> float:
+    try:
+        value = float(field)
+    except ValueError:
+        raise BadBox(f"expected a number, found {field!r}") from None
+    if not math.isfinite(value):
+        raise BadBox(f"expected a finite number, found {field!r}")
+    return value
+
+
+def _bounding_box(corners: list[float]) -> tuple[float, float, float, float]:
+    xs, ys = corners[0::2], corners[1::2]
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+    return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+
+
+def _check_box(cx: float, cy: float, w: float, h: float) -> None:
+    for name, value in (("cx", cx), ("cy", cy), ("w", w), ("h", h)):
+        if not -BORDER_TOLERANCE <= value <= 1 + BORDER_TOLERANCE:
+            raise BadBox(f"{name}={value:g} is outside 0..1 (numbers are shares of the picture's size)")
+    if w <= 0 or h <= 0:
+        raise BadBox(f"the box has no area (w={w:g}, h={h:g})")
+
+
+YOLO = LabelFormat(
+    name="yolo",
+    suffix=".txt",
+    folders={"images": ("labels",), "JPEGImages": ("labels",)},  # Darknet replaces both in a picture's path
+    read=read_yolo,
+)

@@ -1,0 +1,1 @@
+"""Networks as functions that compose ops into a graph."""

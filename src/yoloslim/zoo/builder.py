@@ -1,0 +1,160 @@
+"""Composes ops into a graph, one layer after another as a cfg does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from yoloslim.cfg.schema import MAX_FILTERS
+from yoloslim.cfg.sections import Option, Section
+from yoloslim.errors import RecipeError
+from yoloslim.graph.graph import IMAGE, Graph, Node, node_name
+from yoloslim.graph.ops import Convolution, MaxPool, Op, Route, Shape, Shortcut, Upsample, Yolo
+from yoloslim.graph.to_cfg import section_of
+from yoloslim.zoo.anchors import Anchors
+
+Stages = Mapping[int, str]
+"""What a backbone gives to a head: the node with the last map at each stride; the network's last node among them."""
+
+COARSEST_STRIDE = 32
+MAX_WIDTH = 16.0
+CHANNEL_STEP = 8
+"""Filter counts are multiples of it at every width: halves stay whole, and hardware likes it."""
+
+NET_TRAINING = {
+    "batch": "64",
+    "subdivisions": "16",
+    "momentum": "0.9",
+    "decay": "0.0005",
+    "angle": "0",
+    "saturation": "1.5",
+    "exposure": "1.5",
+    "hue": ".1",
+    "learning_rate": "0.001",
+    "burn_in": "1000",
+    "max_batches": "500200",
+    "policy": "steps",
+    "steps": "400000,450000",
+    "scales": ".1,.1",
+}
+"""What Darknet needs in ``[net]`` to train, with the values that YOLOv3 was published with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """What the heads of a network predict.
+
+    Attributes:
+        training: keys of ``[yolo]`` that only Darknet's training reads.
+        scale_x_y: stretch of the cell offset at each stride; 1 where it is left out.
+    """
+
+    classes: int
+    anchors: Anchors
+    training: Mapping[str, str]
+    scale_x_y: Mapping[int, float] = field(default_factory=dict)
+
+
+class NetworkBuilder:
+    """A network under construction; every method that adds a layer gives the name of its node.
+
+    Args:
+        size: (width, height) of the input, pixels.
+        width: factor on the filters of every convolution but the heads'.
+
+    Raises:
+        RecipeError: the size does not fit the strides, or the width is out of range.
+    """
+
+    def __init__(self, size: tuple[int, int], width: float = 1.0) -> None:
+        if min(size) < COARSEST_STRIDE or any(side % COARSEST_STRIDE for side in size):
+            raise RecipeError(f"size={size[0]}x{size[1]}: expected a width and height that are multiples of 32")
+        if not 0 < width <= MAX_WIDTH:
+            raise RecipeError(f"width={width:g}: expected a factor above 0, up to {MAX_WIDTH:g}")
+        self._size = size
+        self._width = width
+        self._indices: dict[str, int] = {}
+        self._nodes: list[Node] = []
+
+    @property
+    def last(self) -> str:
+        """The node that the next layer reads."""
+        return self._nodes[-1].name if self._nodes else IMAGE
+
+    def convolution(self, filters: int, size: int, stride: int = 1, *, activation: str = "leaky") -> str:
+        """Adds a convolution with batch-norm, padded to keep the size; ``filters`` are those of width 1."""
+        op = Convolution(
+            filters=scaled_filters(filters, self._width),
+            size=size,
+            stride_x=stride,
+            stride_y=stride,
+            pad=size // 2,
+            batch_norm=True,
+            activation=activation,
+        )
+        return self._add("convolutional", op, (self.last,))
+
+    def maxpool(self, size: int, stride: int) -> str:
+        """Adds a max-pooling layer with Darknet's padding."""
+        return self._add("maxpool", MaxPool(size, stride, stride, size - 1), (self.last,))
+
+    def upsample(self) -> str:
+        """Adds a doubling of the map."""
+        return self._add("upsample", Upsample(2), (self.last,))
+
+    def shortcut(self, source: str) -> str:
+        """Adds the sum of the last layer and ``source``."""
+        return self._add("shortcut", Shortcut(), (self.last, source), references=[source])
+
+    def route(self, *sources: str) -> str:
+        """Adds the concatenation of ``sources``."""
+        return self._add("route", Route(), sources, references=sources)
+
+    def second_half(self) -> str:
+        """Adds the second half of the last layer's channels."""
+        return self._add("route", Route(groups=2, group_id=1), (self.last,), references=[self.last])
+
+    def go_to(self, source: str) -> None:
+        """Makes the next layer read ``source``."""
+        if source != self.last:
+            self.route(source)
+
+    def head(self, stride: int, mask: tuple[int, ...], detector: Detector) -> None:
+        """Adds the convolution that gives a head map, and the ``[yolo]`` that reads it.
+
+        Raises:
+            RecipeError: the classes are none, or more than a head can hold.
+        """
+        most = MAX_FILTERS // len(mask) - 5
+        if not 1 <= detector.classes <= most:
+            raise RecipeError(f"classes={detector.classes}: expected 1 to {most}")
+        yolo = Yolo(mask, detector.anchors, detector.classes, detector.scale_x_y.get(stride, 1.0))
+        self._add("convolutional", Convolution(yolo.channels, activation="linear"), (self.last,))
+        self._add("yolo", yolo, (self.last,), extras=detector.training)
+
+    def finish(self, training: Mapping[str, str] = NET_TRAINING) -> Graph:
+        """Gives the network; ``training`` is what its ``[net]`` says beside the size."""
+        width, height = self._size
+        options = {"width": str(width), "height": str(height), "channels": "3", **training}
+        section = Section("net", tuple(Option(key, value) for key, value in options.items()))
+        return Graph(tuple(self._nodes), Shape(3, height, width), section)
+
+    def _add(
+        self,
+        kind: str,
+        op: Op,
+        inputs: Sequence[str],
+        references: Sequence[str] = (),
+        extras: Mapping[str, str] | None = None,
+    ) -> str:
+        index = len(self._nodes)
+        relative = [self._indices[name] - index for name in references]
+        node = Node(node_name(index, kind), op, tuple(inputs), section_of(kind, op, relative, extras or {}))
+        self._nodes.append(node)
+        self._indices[node.name] = index
+        return node.name
+
+
+def scaled_filters(filters: int, width: float) -> int:
+    """Gives ``filters`` times ``width`` to the nearest multiple of 8, at least 8."""
+    return max(1, int(filters * width / CHANNEL_STEP + 0.5)) * CHANNEL_STEP

@@ -1,0 +1,191 @@
+"""YOLOv4 (Bochkovskiy et al., 2020) and YOLOv4-tiny (Wang et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from yoloslim.graph.graph import Graph
+from yoloslim.zoo.anchors import checked_anchors, parse_anchors
+from yoloslim.zoo.builder import NET_TRAINING, Detector, NetworkBuilder, Stages
+from yoloslim.zoo.yolov3 import TINY_ANCHORS, tiny_head
+
+YOLOV4_ANCHORS = parse_anchors("12,16 19,36 40,28 36,75 76,55 72,146 142,110 192,243 459,401")
+
+_NET_TRAINING = NET_TRAINING | {
+    "subdivisions": "8",
+    "momentum": "0.949",
+    "learning_rate": "0.0013",
+    "max_batches": "500500",
+    "mosaic": "1",
+}
+_TINY_NET_TRAINING = NET_TRAINING | {
+    "subdivisions": "1",
+    "learning_rate": "0.00261",
+    "max_batches": "2000200",
+    "steps": "1600000,1800000",
+}
+_YOLO_TRAINING = {
+    "jitter": ".3",
+    "ignore_thresh": ".7",
+    "truth_thresh": "1",
+    "random": "1",
+    "iou_thresh": "0.213",
+    "cls_normalizer": "1.0",
+    "iou_normalizer": "0.07",
+    "iou_loss": "ciou",
+    "nms_kind": "greedynms",
+    "beta_nms": "0.6",
+    "max_delta": "5",
+}
+_TINY_YOLO_TRAINING = _YOLO_TRAINING | {"random": "0", "resize": "1.5"}
+
+
+def yolov4(
+    classes: int = 80,
+    size: tuple[int, int] = (608, 608),
+    anchors: Sequence[tuple[float, float]] | None = None,
+    width: float = 1.0,
+) -> Graph:
+    """Gives YOLOv4: CSPDarknet-53, spatial pyramid pooling and path aggregation under three heads.
+
+    Args:
+        size: (width, height) of the input, pixels; multiples of 32.
+        anchors: nine (width, height) pairs, smallest first; those of COCO unless given.
+        width: factor on the filters of every convolution but the heads'.
+
+    Raises:
+        RecipeError: an argument is out of range.
+    """
+    checked = checked_anchors(YOLOV4_ANCHORS if anchors is None else anchors, 9, "yolov4")
+    net = NetworkBuilder(size, width)
+    detector = Detector(classes, checked, _YOLO_TRAINING, {8: 1.2, 16: 1.1, 32: 1.05})
+    yolov4_head(net, csp_darknet53(net), detector)
+    return net.finish(_NET_TRAINING)
+
+
+def yolov4_tiny(
+    classes: int = 80,
+    size: tuple[int, int] = (416, 416),
+    anchors: Sequence[tuple[float, float]] | None = None,
+    width: float = 1.0,
+) -> Graph:
+    """Gives YOLOv4-tiny: cross-stage stages that split their channels in halves, under two heads.
+
+    Args:
+        size: (width, height) of the input, pixels; multiples of 32.
+        anchors: six (width, height) pairs, smallest first; those of COCO unless given.
+        width: factor on the filters of every convolution but the heads'.
+
+    Raises:
+        RecipeError: an argument is out of range.
+    """
+    checked = checked_anchors(TINY_ANCHORS if anchors is None else anchors, 6, "yolov4-tiny")
+    net = NetworkBuilder(size, width)
+    tiny_head(net, csp_tiny(net), Detector(classes, checked, _TINY_YOLO_TRAINING, {16: 1.05, 32: 1.05}))
+    return net.finish(_TINY_NET_TRAINING)
+
+
+def csp_darknet53(net: NetworkBuilder) -> Stages:
+    """Adds CSPDarknet-53: Darknet-53 whose residual blocks see half the channels of their stage, with mish."""
+    net.convolution(32, 3, activation="mish")
+    # The first stage gives both of its branches all the channels, and narrows inside its block.
+    stages = {2: _csp_stage(net, 64, branch=64, inner=32, blocks=1)}
+    for stride, filters, blocks in ((4, 128, 2), (8, 256, 8), (16, 512, 8), (32, 1024, 4)):
+        stages[stride] = _csp_stage(net, filters, branch=filters // 2, inner=filters // 2, blocks=blocks)
+    return stages
+
+
+def _csp_stage(net: NetworkBuilder, filters: int, *, branch: int, inner: int, blocks: int) -> str:
+    convolution = partial(net.convolution, activation="mish")
+    start = convolution(filters, 3, stride=2)
+    bypass = convolution(branch, 1)
+    net.go_to(start)
+    block_input = convolution(branch, 1)
+    for _ in range(blocks):
+        convolution(inner, 1)
+        convolution(branch, 3)
+        block_input = net.shortcut(block_input)
+    net.route(convolution(branch, 1), bypass)
+    return convolution(filters, 1)
+
+
+def csp_tiny(net: NetworkBuilder) -> Stages:
+    """Adds the backbone of YOLOv4-tiny; only half the channels go through the inner convolutions of a stage."""
+    net.convolution(32, 3, stride=2)
+    net.convolution(64, 3, stride=2)
+    stages = {}
+    for stride, filters in ((4, 64), (8, 128), (16, 256)):
+        stages[stride] = _tiny_stage(net, filters)
+    stages[32] = net.convolution(512, 3)
+    return stages
+
+
+def _tiny_stage(net: NetworkBuilder, filters: int) -> str:
+    """Adds a stage and the max-pooling after it; gives the last convolution before the two are joined."""
+    start = net.convolution(filters, 3)
+    net.second_half()
+    first = net.convolution(filters // 2, 3)
+    second = net.convolution(filters // 2, 3)
+    net.route(second, first)
+    merged = net.convolution(filters, 1)
+    net.route(start, merged)
+    net.maxpool(2, stride=2)
+    return merged
+
+
+def yolov4_head(net: NetworkBuilder, stages: Stages, detector: Detector) -> None:
+    """Adds the path up to fine maps, the path down again, and a head after each level on the way down."""
+    net.go_to(stages[32])
+    coarse = _pooling_pyramid(net)
+    middle = _join_finer(net, stages[16], 256)
+    fine = _join_finer(net, stages[8], 128)
+
+    _yolov4_prediction(net, fine, 8, 256, detector)
+    middle = _join_coarser(net, fine, middle, 256)
+    _yolov4_prediction(net, middle, 16, 512, detector)
+    coarse = _join_coarser(net, middle, coarse, 512)
+    _yolov4_prediction(net, coarse, 32, 1024, detector)
+
+
+def _pooling_pyramid(net: NetworkBuilder) -> str:
+    """Adds spatial pyramid pooling (He et al., 2014) between two bottlenecks."""
+    source = _bottleneck(net, 512)
+    pooled = []
+    for size in (5, 9, 13):
+        net.go_to(source)
+        pooled.append(net.maxpool(size, stride=1))
+    net.route(*reversed(pooled), source)
+    return _bottleneck(net, 512)
+
+
+def _join_finer(net: NetworkBuilder, stage: str, filters: int) -> str:
+    net.convolution(filters, 1)
+    enlarged = net.upsample()
+    net.go_to(stage)
+    net.route(net.convolution(filters, 1), enlarged)
+    return _double_bottleneck(net, filters)
+
+
+def _join_coarser(net: NetworkBuilder, finer: str, coarser: str, filters: int) -> str:
+    net.go_to(finer)
+    net.route(net.convolution(filters, 3, stride=2), coarser)
+    return _double_bottleneck(net, filters)
+
+
+def _bottleneck(net: NetworkBuilder, filters: int) -> str:
+    net.convolution(filters, 1)
+    net.convolution(2 * filters, 3)
+    return net.convolution(filters, 1)
+
+
+def _double_bottleneck(net: NetworkBuilder, filters: int) -> str:
+    _bottleneck(net, filters)
+    net.convolution(2 * filters, 3)
+    return net.convolution(filters, 1)
+
+
+def _yolov4_prediction(net: NetworkBuilder, source: str, stride: int, filters: int, detector: Detector) -> None:
+    net.go_to(source)
+    net.convolution(filters, 3)
+    net.head(stride, {8: (0, 1, 2), 16: (3, 4, 5), 32: (6, 7, 8)}[stride], detector)

@@ -1,0 +1,40 @@
+"""Parameters and operations of the published networks, to the digit."""
+
+import pytest
+
+from yoloslim.graph.cost import total_cost
+from yoloslim.zoo.catalog import find
+
+
+@pytest.mark.parametrize(
+    ("name", "weights_floats", "params"),
+    [
+        ("yolov3", 62_001_757, 61_949_149),
+        ("yolov3-tiny", 8_858_734, 8_852_366),
+        ("yolov4", 64_429_405, 64_363_101),
+        ("yolov4-tiny", 6_062_814, 6_056_606),
+    ],
+)
+def test_a_network_has_the_published_number_of_parameters(name: str, weights_floats: int, params: int) -> None:
+    cost = total_cost(find(name))
+
+    assert (cost.weights_floats, cost.params) == (weights_floats, params)
+
+
+@pytest.mark.parametrize(
+    ("name", "gflops"), [("yolov3", 116.92), ("yolov3-tiny", 9.88), ("yolov4", 106.69), ("yolov4-tiny", 12.26)]
+)
+def test_a_network_costs_the_published_operations_at_640x480(name: str, gflops: float) -> None:
+    assert total_cost(find(name, size=(640, 480))).gflops == pytest.approx(gflops, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "bflops"), [("yolov3", 65.9), ("yolov3-tiny", 5.6), ("yolov4", 60.1), ("yolov4-tiny", 6.9)]
+)
+def test_a_network_costs_what_darknet_prints_at_416(name: str, bflops: float) -> None:
+    assert round(total_cost(find(name, size=(416, 416))).gflops, 1) == bflops
+
+
+@pytest.mark.parametrize("name", ["yolov3", "yolov3-tiny", "yolov4", "yolov4-tiny"])
+def test_another_size_costs_the_same_asked_for_or_set_later(name: str) -> None:
+    assert total_cost(find(name, size=(640, 480))) == total_cost(find(name).with_size(640, 480))

@@ -1,0 +1,75 @@
+"""What the user names on the command line, as values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yoloslim.errors import CfgError, RecipeError
+
+if TYPE_CHECKING:
+    from yoloslim.graph.graph import Graph
+
+_SIZE = re.compile(r"(\d{1,5})(?:[xX](\d{1,5}))?")
+
+
+def graph_of(name: str) -> Graph:
+    """Gives the network of a cfg file, or of a zoo name.
+
+    Raises:
+        CfgError: there is no such file, or it cannot be honoured.
+        RecipeError: no network has that name.
+    """
+    from yoloslim.graph.from_cfg import read_cfg
+    from yoloslim.zoo.catalog import find
+
+    path = Path(name)
+    if path.exists() or path.suffix == ".cfg":
+        return read_cfg(path)
+    return find(name)
+
+
+def optional_graph(name: str) -> Graph | None:
+    """Gives the network of ``name``, or None when it is empty."""
+    return graph_of(name) if name else None
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """Gives (width, height) of ``416`` or ``640x480``, None for an empty text.
+
+    Raises:
+        RecipeError: the text has another form.
+    """
+    if not text:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not int(match[1]) or (match[2] and not int(match[2])):
+        raise RecipeError(f"--size {text}: expected a number of pixels such as 416, or WIDTHxHEIGHT such as 640x480")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def sized(graph: Graph, text: str) -> Graph:
+    """Gives the network for pictures of the size that the user set, unchanged for an empty text.
+
+    Raises:
+        RecipeError: the network cannot work at that size.
+    """
+    from yoloslim.graph.shapes import infer_shapes
+
+    size = parse_size(text)
+    if size is None:
+        return graph
+    changed = graph.with_size(*size)
+    try:
+        infer_shapes(changed)
+    except CfgError as problem:
+        raise RecipeError(f"--size {text}: this network needs a multiple of {_stride(graph)} ({problem})") from problem
+    return changed
+
+
+def _stride(graph: Graph) -> int:
+    from yoloslim.graph.shapes import infer_shapes
+
+    shapes = infer_shapes(graph)
+    return max((graph.input_shape.width // shapes[node.name].width for node, _ in graph.heads), default=1)

@@ -1,0 +1,1 @@
+"""Workflows: the only place that joins networks, data, evaluation and compression."""

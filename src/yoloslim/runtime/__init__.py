@@ -1,0 +1,1 @@
+"""Artefacts that detect: one protocol over all backends."""

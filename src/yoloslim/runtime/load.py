@@ -1,0 +1,90 @@
+"""From files to a network that runs: the one place that makes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from yoloslim.boxes.placement import ResizeMode
+from yoloslim.cfg.options import Options
+from yoloslim.errors import WeightsError
+from yoloslim.graph.advice import mask_advice
+from yoloslim.graph.graph import Graph
+from yoloslim.nn.network import Network, load_tensors
+from yoloslim.weights.checkpoint import load_checkpoint
+from yoloslim.weights.darknet import Header, read_weights
+from yoloslim.weights.legacy import read_legacy
+from yoloslim.weights.loaded import CURRENT_HEADER, DarknetWeights
+
+LEGACY_SUFFIXES = (".pt", ".pth")
+CHECKPOINT_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network with what belongs to it.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        names: class names; empty where the files do not tell.
+        resize: how pictures were fitted in training, as far as the files tell.
+        header: of the Darknet file it came from.
+        notes: what the user should know about how it was loaded, one sentence each.
+    """
+
+    network: Network
+    names: tuple[str, ...] = ()
+    resize: ResizeMode = "stretch"
+    header: Header = CURRENT_HEADER
+    notes: tuple[str, ...] = ()
+
+    @property
+    def graph(self) -> Graph:
+        """The network's graph."""
+        return self.network.graph
+
+
+def load(path: Path, graph: Graph | None, *, cutoff: int | None = None, bn_eps: float = 1e-5) -> Model:
+    """Gives the model of a checkpoint (.safetensors), a Darknet file, or a legacy .pt.
+
+    Args:
+        graph: the network; a checkpoint brings its own, and one given beside it must have the same tensors.
+        cutoff: read only this many leading layers of a Darknet file.
+        bn_eps: batch-norm epsilon that a legacy .pt was trained with.
+
+    Raises:
+        WeightsError: the file is damaged or does not fit, or a cfg is needed and missing.
+    """
+    if path.suffix == CHECKPOINT_SUFFIX:
+        return _from_checkpoint(path, graph)
+    if graph is None:
+        raise WeightsError(f"{path}: only a .safetensors brings its own network; add --cfg")
+    if path.suffix in LEGACY_SUFFIXES:
+        return _from_weights(read_legacy(path, graph, bn_eps=bn_eps), graph)
+    return _from_weights(read_weights(path, graph, cutoff=cutoff), graph)
+
+
+def resize_of(graph: Graph) -> ResizeMode:
+    """Gives how the cfg wants pictures fitted: ``letterbox`` for ``letter_box=1`` in ``[net]``, else ``stretch``."""
+    return "letterbox" if Options(graph.section).flag("letter_box") else "stretch"
+
+
+def _from_weights(weights: DarknetWeights, graph: Graph) -> Model:
+    network = Network(graph)
+    load_tensors(network, weights.tensors)
+    notes = (*weights.notes, *mask_advice(graph))
+    return Model(network.eval(), (), resize_of(graph), weights.header, notes)
+
+
+def _from_checkpoint(path: Path, graph: Graph | None) -> Model:
+    checkpoint = load_checkpoint(path)
+    network = Network(checkpoint.graph if graph is None else graph)
+    load_tensors(network, checkpoint.tensors)
+    resize = cast(ResizeMode, checkpoint.resize) if checkpoint.resize else resize_of(network.graph)
+    return Model(network.eval(), checkpoint.names, resize)
+
+
+def with_network(model: Model, network: Network) -> Model:
+    """Gives the model with another network in its place."""
+    return replace(model, network=network)

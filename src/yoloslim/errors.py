@@ -6,6 +6,7 @@ YoloslimError
 ├── PlanError       a pruning plan does not fit its network
 ├── RecipeError     a recipe or an option is wrong
 ├── DataError       pictures, labels or data files are wrong
+├── OutputError     a result cannot be written
 ├── TargetError     a network cannot run on the chosen target
 └── BackendMissing  an optional package is not installed
 
@@ -54,6 +55,10 @@ class RecipeError(YoloslimError):
 
 class DataError(YoloslimError):
     """Pictures, labels or data files that are wrong."""
+
+
+class OutputError(YoloslimError):
+    """A result that cannot be written."""
 
 
 class TargetError(YoloslimError):

@@ -8,23 +8,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from yoloslim.errors import OutputError
+
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
+def write_atomically(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path in the same folder, which becomes ``path`` when the block ends without an error.
 
     The temporary name keeps the suffix, because some writers choose the format by it. Missing folders are made.
+
+    Raises:
+        OutputError: the file cannot be written; an earlier one of that name is untouched.
     """
+    path = Path(path)
+    try:
+        with _temporary_beside(path) as temporary:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write this file: {error.strerror or error}") from error
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
-    temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 def next_folder(parent: Path, name: str) -> Path:

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yoloslim.data.annotations import Annotation, LabelledBox, Problem
+from yoloslim.boxes.annotation import Annotation
+from yoloslim.data.annotations import LabelledBox, Problem, annotation_of
 
 
 def test_an_annotation_keeps_the_order_of_its_boxes() -> None:
-    annotation = Annotation.of([LabelledBox((1, 2, 3, 4), 5), LabelledBox((0, 0, 9, 9), 1, difficult=True)])
+    annotation = annotation_of([LabelledBox((1, 2, 3, 4), 5), LabelledBox((0, 0, 9, 9), 1, difficult=True)])
 
     assert annotation.boxes.tolist() == [[1, 2, 3, 4], [0, 0, 9, 9]]
     assert annotation.class_ids.tolist() == [5, 1]

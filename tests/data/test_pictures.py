@@ -10,7 +10,7 @@ import pytest
 
 from yoloslim.data.opencv_messages import silence_opencv
 from yoloslim.data.pictures import Picture, read_picture, write_picture
-from yoloslim.errors import DataError
+from yoloslim.errors import DataError, OutputError
 
 
 def noise(height: int = 24, width: int = 40, channels: int = 3) -> Picture:
@@ -199,5 +199,5 @@ def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path)
     with pytest.raises(DataError, match=r"a\.png: the picture cannot be encoded"):
         write_picture(path, np.zeros((0, 0, 3), np.uint8))
     assert path.read_bytes() == b"earlier"
-    with pytest.raises(DataError, match="the picture cannot be written"):
+    with pytest.raises(OutputError, match="cannot write this file"):
         write_picture(path / "b.png", noise())

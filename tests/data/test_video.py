@@ -8,7 +8,7 @@ import pytest
 
 from yoloslim.data.pictures import Picture
 from yoloslim.data.video import VideoReader, written_video
-from yoloslim.errors import DataError
+from yoloslim.errors import DataError, OutputError
 
 NUM_FRAMES = 30
 
@@ -152,5 +152,5 @@ def test_a_video_with_another_suffix_is_not_written(tmp_path: Path) -> None:
 def test_a_video_that_the_folder_refuses_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(DataError, match=r"v\.mp4: the video cannot be written"):
+    with pytest.raises(OutputError, match=r"v\.mp4: cannot write this file"):
         write_frames(tmp_path / "file" / "v.mp4", [frame(0)])

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
+from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.engine.evaluate import Sample, evaluate
 from yoloslim.metrics.average_precision import ClassPrecision
-from yoloslim.metrics.truth import Truth
 
 NAMES = ("cat", "dog", "bird")
 
@@ -18,7 +18,7 @@ def sample(number: int) -> Sample:
     """A picture whose first pixel is its number, with one object of class 0 or 1."""
     image = np.full((20, 20, 3), number, np.uint8)
     boxes = np.array([[number, 1, number + 9, 12]], np.float32)
-    return image, Truth(boxes, np.array([number % 2]), np.array([False]))
+    return image, Annotation(boxes, np.array([number % 2]), np.array([False]))
 
 
 def seer(images: Sequence[np.ndarray]) -> list[Detections]:

@@ -9,20 +9,20 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.metrics.average_precision import ClassPrecision, average_precision
-from yoloslim.metrics.truth import Truth
 
 CLASSES = 5
 
 
-def random_truth(rng: np.random.Generator, count: int) -> Truth:
+def random_truth(rng: np.random.Generator, count: int) -> Annotation:
     corners = rng.uniform(0, 300, (count, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(4, 200, (count, 2))], axis=1).astype(np.float32)
-    return Truth(boxes, rng.integers(0, CLASSES - 1, count), rng.uniform(size=count) < 0.2)
+    return Annotation(boxes, rng.integers(0, CLASSES - 1, count), rng.uniform(size=count) < 0.2)
 
 
-def random_detections(rng: np.random.Generator, truth: Truth, strays: int) -> Detections:
+def random_detections(rng: np.random.Generator, truth: Annotation, strays: int) -> Detections:
     """Every truth a few times, shaken; boxes anywhere and odd ones; tied scores; also the class that has no truth."""
     shaken = truth.boxes.repeat(3, axis=0)
     shaken = shaken + rng.normal(0, 4, shaken.shape).astype(np.float32)
@@ -35,7 +35,7 @@ def random_detections(rng: np.random.Generator, truth: Truth, strays: int) -> De
     return Detections(boxes, scores.astype(np.float32) / 50, class_ids)
 
 
-def pycocotools_precision(truths: Sequence[Truth], detections: Sequence[Detections]) -> np.ndarray:
+def pycocotools_precision(truths: Sequence[Annotation], detections: Sequence[Detections]) -> np.ndarray:
     """Its table of precision at each IoU, recall and class, -1 where a class has no truth."""
     annotations, results = [], []
     for image_id, (truth, found) in enumerate(zip(truths, detections, strict=True)):
@@ -65,9 +65,9 @@ def xywh(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
 
 
-def truth_of(*boxes: list[float], class_id: int = 0, difficult: bool = False) -> Truth:
+def truth_of(*boxes: list[float], class_id: int = 0, difficult: bool = False) -> Annotation:
     count = len(boxes)
-    return Truth(np.array(boxes, np.float32), np.full(count, class_id), np.full(count, difficult))
+    return Annotation(np.array(boxes, np.float32), np.full(count, class_id), np.full(count, difficult))
 
 
 def found_at(*rows: list[float], class_id: int = 0) -> Detections:
@@ -104,7 +104,7 @@ def test_a_difficult_truth_is_neither_missed_nor_wrongly_found() -> None:
     sure = found_at([50, 50, 90, 90, 0.9])
     assert average_precision([plain, hard], [found_at([0, 0, 9, 9, 0.4]), sure], 1).map == 1.0
     assert average_precision([plain, hard], [found_at([0, 0, 9, 9, 0.4]), Detections.empty()], 1).map == 1.0
-    assert average_precision([plain, Truth.empty()], [found_at([0, 0, 9, 9, 0.4]), sure], 1).map == 0.5
+    assert average_precision([plain, Annotation.empty()], [found_at([0, 0, 9, 9, 0.4]), sure], 1).map == 0.5
 
 
 def test_a_part_of_a_difficult_truth_is_wrong() -> None:
@@ -114,7 +114,7 @@ def test_a_part_of_a_difficult_truth_is_wrong() -> None:
 
 
 def test_no_truths_give_zero_and_no_class_values() -> None:
-    result = average_precision([Truth.empty()], [found_at([0, 0, 9, 9, 0.4])], 2)
+    result = average_precision([Annotation.empty()], [found_at([0, 0, 9, 9, 0.4])], 2)
     assert (result.map50, result.map) == (0.0, 0.0)
     assert result.per_class == (ClassPrecision(None, None, 0),) * 2
 

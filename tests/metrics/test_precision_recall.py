@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.metrics.precision_recall import PrecisionRecall, precision_recall
-from yoloslim.metrics.truth import Truth
 
 CLASSES = 3
 corner, side, class_id = st.integers(0, 8), st.integers(0, 8), st.integers(0, CLASSES - 1)
@@ -19,9 +19,9 @@ found_rows = st.lists(st.tuples(box, class_id, st.integers(1, 5)), max_size=8)
 scenes = st.lists(st.tuples(truth_rows, found_rows), min_size=1, max_size=3)
 
 
-def truth(rows: Sequence[tuple[list[float], int, bool]]) -> Truth:
+def truth(rows: Sequence[tuple[list[float], int, bool]]) -> Annotation:
     boxes = np.array([row[0] for row in rows], np.float32).reshape(-1, 4)
-    return Truth(boxes, np.array([row[1] for row in rows], np.int64), np.array([row[2] for row in rows], bool))
+    return Annotation(boxes, np.array([row[1] for row in rows], np.int64), np.array([row[2] for row in rows], bool))
 
 
 def found(rows: Sequence[tuple[list[float], int, float]]) -> Detections:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from yoloslim.cli.cfg import cfg
@@ -10,7 +12,7 @@ from yoloslim.cli.detect import detect
 from yoloslim.cli.eval import evaluate
 from yoloslim.cli.info import info
 from yoloslim.cli.prune import prune
-from yoloslim.cli.session import command
+from yoloslim.cli.session import Result, command
 from yoloslim.cli.zoo import zoo
 
 app = typer.Typer(
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _name, _function in {
+_COMMANDS: dict[str, Callable[..., Result]] = {
     "zoo": zoo,
     "cfg": cfg,
     "info": info,
@@ -29,7 +31,8 @@ for _name, _function in {
     "detect": detect,
     "prune": prune,
     "convert": convert,
-}.items():
+}
+for _name, _function in _COMMANDS.items():
     app.command(_name)(command(_function))
 
 

@@ -40,7 +40,7 @@ def prune(
     percent: Annotated[float | None, typer.Option(help="Share of the removable lanes to remove, 0 to 1.")] = None,
     round_to: Annotated[int, typer.Option("--round", help="Layers keep a multiple of this many channels.")] = 1,
     min_keep: Annotated[float, typer.Option(help="Share of each layer's channels that stays in any case.")] = 0.01,
-    normalize: Annotated[Literal["none", "layer"], typer.Option(help="Compare gammas raw or by layer.")] = "layer",
+    normalize: Annotated[Literal["none", "layer"], typer.Option(help="Compare gammas raw or within layers.")] = "none",
     plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Apply this plan.json instead.")] = None,
     fold: Annotated[bool, typer.Option(help="Add what removed channels gave on average to their readers.")] = True,
     data: DataFileOrEmpty = "",

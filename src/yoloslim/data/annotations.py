@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from yoloslim.boxes.annotation import Annotation
 
 BORDER_TOLERANCE = 0.01
 """How far a number may lie beyond the picture, as a share of its side.
@@ -15,45 +16,6 @@ BORDER_TOLERANCE = 0.01
 Rounding to six decimals puts numbers 1e-7 outside; tools that count pixels from 1, or include the last one, put them
 one pixel outside, which is 1/100 of the side of a 100-pixel picture. Anything beyond is a mistake, not rounding.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """The true boxes of one picture.
-
-    Attributes:
-        boxes: shape (N, 4), float32, xyxy, pixels of the picture; as written, not clipped to it.
-        class_ids: shape (N,), int64, from 0.
-        difficult: shape (N,), bool: objects to ignore in AP and in training (Pascal VOC).
-    """
-
-    boxes: NDArray[np.float32]
-    class_ids: NDArray[np.int64]
-    difficult: NDArray[np.bool_]
-
-    def __post_init__(self) -> None:
-        count = len(self.boxes)
-        expected = {"boxes": (count, 4), "class_ids": (count,), "difficult": (count,)}
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"Annotation.{name}: expected shape {shape}, found {getattr(self, name).shape}")
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    @staticmethod
-    def empty() -> Annotation:
-        """Gives the annotation of a picture without objects."""
-        return Annotation.of([])
-
-    @staticmethod
-    def of(objects: Sequence[LabelledBox]) -> Annotation:
-        """Gives an annotation of ``objects``, in their order."""
-        return Annotation(
-            np.array([found.xyxy for found in objects], np.float32).reshape(-1, 4),
-            np.array([found.class_id for found in objects], np.int64),
-            np.array([found.difficult for found in objects], np.bool_),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +31,15 @@ class LabelledBox:
     xyxy: tuple[float, float, float, float]
     class_id: int
     difficult: bool = False
+
+
+def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
+    """Gives an annotation of ``objects``, in their order."""
+    return Annotation(
+        np.array([found.xyxy for found in objects], np.float32).reshape(-1, 4),
+        np.array([found.class_id for found in objects], np.int64),
+        np.array([found.difficult for found in objects], np.bool_),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from yoloslim.data.annotations import Annotation, LabelFormat, LabelReading, Problem
+from yoloslim.boxes.annotation import Annotation
+from yoloslim.data.annotations import LabelFormat, LabelReading, Problem
 from yoloslim.data.datafile import DataFile
 from yoloslim.data.formats import FORMATS
 from yoloslim.data.labels import Located, find_format, locate_labels

@@ -66,7 +66,8 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     The file appears whole or not at all.
 
     Raises:
-        DataError: the suffix is not one that can be written, or the folder refuses the file.
+        DataError: the suffix is not one that can be written, or the picture cannot be encoded.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
     silence_opencv()
@@ -78,8 +79,6 @@ def write_picture(path: str | Path, picture: Picture) -> None:
             temporary.write_bytes(encoded.tobytes())
     except cv2.error as error:
         raise DataError(f"{path}: the picture cannot be encoded as {path.suffix} ({error.err or error})") from error
-    except OSError as error:
-        raise DataError(f"{path}: the picture cannot be written ({error.strerror})") from error
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -95,8 +95,8 @@ def written_video(path: str | Path, fps: float) -> Iterator[VideoWriter]:
         fps: frames a second, above 0.
 
     Raises:
-        DataError: the name does not end in ``.mp4``, the folder refuses the file, or the file does not hold every
-            frame that was given.
+        DataError: the name does not end in ``.mp4``, or the file does not hold every frame that was given.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
@@ -138,7 +138,8 @@ class VideoWriter:
         """Appends ``frame``, shape (H, W, 3), uint8, BGR.
 
         Raises:
-            DataError: its size is not that of the first frame, or the codec or the folder refuses the video.
+            DataError: its size is not that of the first frame, or the codec refuses the video.
+            OutputError: the file cannot be written.
         """
         size = (frame.shape[1], frame.shape[0])
         if self._output is None:
@@ -166,10 +167,7 @@ class VideoWriter:
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         silence_opencv()
-        try:
-            self._temporary = self._place.enter_context(write_atomically(self.path))
-        except OSError as error:
-            raise DataError(f"{self.path}: the video cannot be written ({error.strerror})") from error
+        self._temporary = self._place.enter_context(write_atomically(self.path))
         output = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*"mp4v"), _codec_fps(self._fps), size)
         if not output.isOpened():
             raise DataError(f"{self.path}: a video of {size[0]}x{size[1]} at {self._fps:g} frames a second is refused")

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.metrics.average_precision import ClassPrecision, average_precision
 from yoloslim.metrics.precision_recall import precision_recall
-from yoloslim.metrics.truth import Truth
 
-Sample = tuple[NDArray[np.uint8], Truth]
+Sample = tuple[NDArray[np.uint8], Annotation]
 
 
 class Detector(Protocol):
@@ -82,7 +82,7 @@ def evaluate(
     Raises:
         DataError: a class id of labels or detections is not below ``num_classes``.
     """
-    truths: list[Truth] = []
+    truths: list[Annotation] = []
     found: list[Detections] = []
     for images, batch_truths in _batches(samples, batch):
         found.extend(detector(images))
@@ -92,14 +92,14 @@ def evaluate(
     return _summary(truths, found, num_classes, at_conf)
 
 
-def _batches(samples: Iterable[Sample], batch: int) -> Iterator[tuple[list[NDArray[np.uint8]], list[Truth]]]:
+def _batches(samples: Iterable[Sample], batch: int) -> Iterator[tuple[list[NDArray[np.uint8]], list[Annotation]]]:
     remaining = iter(samples)
     while taken := list(islice(remaining, batch)):
         yield [image for image, _ in taken], [truth for _, truth in taken]
 
 
 def _summary(
-    truths: Sequence[Truth], found: Sequence[Detections], num_classes: int, at_conf: float | None
+    truths: Sequence[Annotation], found: Sequence[Detections], num_classes: int, at_conf: float | None
 ) -> Evaluation:
     average = average_precision(truths, found, num_classes)
     at_one = precision_recall(truths, found, num_classes, at_conf=at_conf)

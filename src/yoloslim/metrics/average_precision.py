@@ -10,8 +10,9 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
-from yoloslim.metrics.truth import Truth, check_scenes, count_truths
+from yoloslim.metrics.truth import check_scenes, count_truths
 
 _MAX_DETECTIONS = 100
 _ANY_AREA = (0.0, 1e10)  # square pixels: COCO's own range, so that its oddities stay (it overlooks inverted boxes)
@@ -41,7 +42,9 @@ class AveragePrecision:
     per_class: tuple[ClassPrecision, ...]
 
 
-def average_precision(truths: Sequence[Truth], detections: Sequence[Detections], num_classes: int) -> AveragePrecision:
+def average_precision(
+    truths: Sequence[Annotation], detections: Sequence[Detections], num_classes: int
+) -> AveragePrecision:
     """Gives COCO's average precision: 101 points of recall, the 100 best detections of a picture in each class.
 
     A difficult truth takes one detection out of the count, as a truth outside of COCO's range of areas does.
@@ -73,7 +76,7 @@ def _class_precision(scores: NDArray[np.float64] | None, count: int) -> ClassPre
 
 
 def _scores(
-    truths: Sequence[Truth], detections: Sequence[Detections], present: NDArray[np.int64]
+    truths: Sequence[Annotation], detections: Sequence[Detections], present: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Average precision at each of 10 IoU thresholds for each class present, shape (10, len(present))."""
     ground = COCO(_ground(truths, present), print_function=_silent)
@@ -87,7 +90,7 @@ def _scores(
     return scores
 
 
-def _ground(truths: Sequence[Truth], present: NDArray[np.int64]) -> dict[str, Any]:
+def _ground(truths: Sequence[Annotation], present: NDArray[np.int64]) -> dict[str, Any]:
     return {
         "images": [{"id": index} for index in range(len(truths))],
         "categories": [{"id": class_id, "name": str(class_id)} for class_id in present.tolist()],
@@ -95,7 +98,7 @@ def _ground(truths: Sequence[Truth], present: NDArray[np.int64]) -> dict[str, An
     }
 
 
-def _annotations(truths: Sequence[Truth]) -> Iterator[dict[str, Any]]:
+def _annotations(truths: Sequence[Annotation]) -> Iterator[dict[str, Any]]:
     for image_id, truth in enumerate(truths):
         boxes = _xywh(truth.boxes)
         rows = zip(boxes.tolist(), truth.class_ids.tolist(), truth.difficult.tolist(), strict=True)

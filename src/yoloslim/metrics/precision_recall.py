@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.boxes.iou import pairwise_iou
-from yoloslim.metrics.truth import Truth, check_scenes, count_truths
+from yoloslim.metrics.truth import check_scenes, count_truths
 
 _MATCH_IOU = 0.5
 _WRONG, _RIGHT, _IGNORED = np.int8(0), np.int8(1), np.int8(2)
@@ -51,7 +52,7 @@ class _Judged:
 
 
 def precision_recall(
-    truths: Sequence[Truth], detections: Sequence[Detections], num_classes: int, *, at_conf: float | None = None
+    truths: Sequence[Annotation], detections: Sequence[Detections], num_classes: int, *, at_conf: float | None = None
 ) -> PrecisionRecall:
     """Gives precision, recall and F1 at IoU .5.
 
@@ -72,7 +73,7 @@ def precision_recall(
     return _measure(judged, _best_confidence(judged) if at_conf is None else at_conf)
 
 
-def _judge(truths: Sequence[Truth], detections: Sequence[Detections], num_classes: int) -> _Judged:
+def _judge(truths: Sequence[Annotation], detections: Sequence[Detections], num_classes: int) -> _Judged:
     outcomes = [_outcomes(truth, found) for truth, found in zip(truths, detections, strict=True)]
     scores = np.concatenate([np.zeros(0, np.float32), *(found.scores for found in detections)])
     class_ids = np.concatenate([np.zeros(0, np.int64), *(found.class_ids for found in detections)])
@@ -83,7 +84,7 @@ def _judge(truths: Sequence[Truth], detections: Sequence[Detections], num_classe
     return _Judged(scores[order], class_ids[order], outcome[order] == _RIGHT, counts)
 
 
-def _outcomes(truth: Truth, found: Detections) -> NDArray[np.int8]:
+def _outcomes(truth: Annotation, found: Detections) -> NDArray[np.int8]:
     """Whether each detection of one picture is right, wrong or ignored, shape (len(found),)."""
     same_class = found.class_ids[:, None] == truth.class_ids
     overlap = np.where(same_class, pairwise_iou(found.boxes, truth.boxes), 0)  # (detections, truths)

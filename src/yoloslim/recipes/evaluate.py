@@ -9,7 +9,6 @@ from yoloslim.data.annotations import Problem
 from yoloslim.data.dataset import Dataset
 from yoloslim.engine.evaluate import Evaluation, Sample, evaluate
 from yoloslim.errors import DataError
-from yoloslim.metrics.truth import Truth
 from yoloslim.runtime.detector import Detector
 
 
@@ -31,8 +30,7 @@ class Reading:
         for loaded in self.dataset:
             self.problems.extend(loaded.problems)
             if loaded.picture is not None and loaded.annotation is not None:
-                found = loaded.annotation
-                yield loaded.picture, Truth(found.boxes, found.class_ids, found.difficult)
+                yield loaded.picture, loaded.annotation
 
 
 def evaluate_on(

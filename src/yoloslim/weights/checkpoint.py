@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from yoloslim.errors import WeightsError
+from yoloslim.files import write_atomically
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.to_cfg import to_cfg
-from yoloslim.weights.atomic import replacing
 from yoloslim.weights.layout import check_tensors, tensor_shapes
 
 SCHEMA = 1
@@ -68,14 +68,15 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint; the file of that name, if there is one, stays whole until the new one is.
 
     Raises:
-        WeightsError: its tensors or names do not fit its graph, or the file cannot be written.
+        WeightsError: its tensors or names do not fit its graph.
+        OutputError: the file cannot be written.
     """
     metadata = _metadata(checkpoint)
     _parsed(metadata, path)
     _check(checkpoint, path)
     parts = ((_MODEL, checkpoint.tensors), (_EMA, checkpoint.ema))
     tensors = {prefix + name: _own(tensor) for prefix, part in parts for name, tensor in part.items()}
-    with replacing(path) as temporary:
+    with write_atomically(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:

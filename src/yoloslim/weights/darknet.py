@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.errors import WeightsError
+from yoloslim.files import write_atomically
 from yoloslim.graph.graph import Graph
-from yoloslim.weights.atomic import replacing
 from yoloslim.weights.heads import classes_for_floats, first_head_index, with_classes
 from yoloslim.weights.layout import Blob, Layer, blobs_of, check_tensors, layers_with_weights
 from yoloslim.weights.loaded import CURRENT_HEADER, DarknetWeights, FileContents, Header, fitted_weights
@@ -62,7 +62,8 @@ def write_weights(
         cutoff: write only this many leading layers.
 
     Raises:
-        WeightsError: a tensor is missing, unexpected or of another shape, or the file cannot be written.
+        WeightsError: a tensor is missing, unexpected or of another shape.
+        OutputError: the file cannot be written.
     """
     _check_cutoff(graph, cutoff, path)
     layers = layers_with_weights(graph)
@@ -72,7 +73,7 @@ def write_weights(
     expected = {name: shape for layer in written for name, shape in layer.shapes.items()}
     check_tensors(expected, found, path)
     start = _header_bytes(header, path)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
         file.write(start)
         for name in expected:
             file.write(np.ascontiguousarray(tensors[name], _FLOAT).data)

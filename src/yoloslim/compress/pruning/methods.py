@@ -44,7 +44,7 @@ class PruneSettings:
     percent: float
     round_to: int = 1
     min_keep: float = 0.01
-    normalize: Normalize = "layer"
+    normalize: Normalize = "none"
 
     def __post_init__(self) -> None:
         for name in ("percent", "min_keep"):

@@ -34,7 +34,7 @@ def gammas(network: Network) -> dict[str, FloatArray]:
 
 
 def batch_norm_scores(
-    scales: Mapping[str, FloatArray], lanes: Lanes, writing: tuple[str, ...], normalize: Normalize = "layer"
+    scales: Mapping[str, FloatArray], lanes: Lanes, writing: tuple[str, ...], normalize: Normalize = "none"
 ) -> FloatArray:
     """Scores each lane by the largest ``|gamma|`` that writes it (Liu et al., 2017).
 
@@ -44,8 +44,8 @@ def batch_norm_scores(
     Args:
         scales: batch-norm scales by node, shape (C,) each.
         writing: nodes that write lanes.
-        normalize: ``layer`` divides by the layer's mean ``|gamma|``, so that one threshold suits layers of different
-            scale; ``none`` compares raw values.
+        normalize: ``none`` compares raw values; ``layer`` divides by the layer's mean ``|gamma|``, so that every layer
+            loses about the same share, those that sparse training has emptied included.
 
     Returns:
         Shape (lanes.count,); 0 for lanes that nothing writes.

@@ -21,12 +21,12 @@ from defusedxml.common import DefusedXmlException
 
 from yoloslim.data.annotations import (
     BORDER_TOLERANCE,
-    Annotation,
     BadBox,
     LabelFormat,
     LabelledBox,
     LabelReading,
     Problem,
+    annotation_of,
 )
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -119,7 +119,7 @@ def _read_objects(path: Path, document: _Document, names: Sequence[str], size: t
             boxes.append(_read_object(texts, names, size))
         except BadBox as error:
             problems.append(Problem(path, line, f"{error}; the box is left out"))
-    return LabelReading(Annotation.of(boxes), tuple(problems))
+    return LabelReading(annotation_of(boxes), tuple(problems))
 
 
 def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> list[Problem]:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from yoloslim.data.annotations import (
     BORDER_TOLERANCE,
-    Annotation,
     BadBox,
     LabelFormat,
     LabelledBox,
     LabelReading,
     Problem,
+    annotation_of,
 )
 
 BOX_FIELDS = 5
@@ -50,7 +50,7 @@ def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelR
             boxes.append(_parse_line(line.split(), len(names), size))
         except BadBox as error:
             problems.append(Problem(path, number, f"{error}; the box is left out"))
-    return LabelReading(Annotation.of(boxes), tuple(problems))
+    return LabelReading(annotation_of(boxes), tuple(problems))
 
 
 def _parse_line(fields: list[str], num_classes: int, size: tuple[int, int]) -> LabelledBox:

@@ -1,6 +1,8 @@
 """Lets ``python -m yoloslim`` answer as the ``yoloslim`` command does."""
 
+import sys
+
 from yoloslim.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

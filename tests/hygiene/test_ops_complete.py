@@ -20,6 +20,7 @@ PASSES = [
     "yoloslim.weights.darknet.blobs_of",
     "yoloslim.compress.pruning.shrink.slice_tensors",
     "yoloslim.compress.pruning.fold.constant_of",
+    "yoloslim.export.onnx_ops.to_onnx",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ class DetectSettings:
         iou: largest overlap of two detections of a class, 0..1.
         max_detections: most detections of one picture, all classes together.
         clip: cut boxes at the border of the picture. Costs AP on truths that were not cut the same way.
+        single_class: every class counts as the first, so that one object gives one detection whatever its classes.
 
     Raises:
         RecipeError: a value is out of its range.
@@ -34,6 +35,7 @@ class DetectSettings:
     iou: float = 0.45
     max_detections: int = 100
     clip: bool = False
+    single_class: bool = False
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
@@ -60,7 +62,10 @@ def detections_of(
         settings: what counts as a detection.
     """
     heads = [decode(head_map, yolo, size, settings.conf) for head_map, yolo in zip(head_maps, yolos, strict=True)]
-    found = suppress(_joined(heads), settings.iou, settings.max_detections)
+    candidates = _joined(heads)
+    if settings.single_class:
+        candidates = replace(candidates, class_ids=np.zeros_like(candidates.class_ids))
+    found = suppress(candidates, settings.iou, settings.max_detections)
     boxes = placement.to_picture(found.boxes)
     if settings.clip:
         boxes = np.clip(boxes, 0, np.array([placement.width, placement.height] * 2, np.float32))

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
+from yoloslim import __version__
 from yoloslim.cli.cfg import cfg
 from yoloslim.cli.convert import convert
 from yoloslim.cli.detect import detect
 from yoloslim.cli.eval import evaluate
+from yoloslim.cli.export import export
 from yoloslim.cli.info import info
+from yoloslim.cli.outcome import USAGE_ERROR, refuse
 from yoloslim.cli.prune import prune
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.zoo import zoo
 
 app = typer.Typer(
     name="yoloslim",
-    help="Make YOLO detectors described by Darknet cfg files small, exactly and with proof.",
-    no_args_is_help=True,
+    epilog="Exit codes: 0 done, 1 a check failed, 2 wrong input, 70 a bug in yoloslim, 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its boxes are slow to load and leave half of 80 columns for words
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _COMMANDS: dict[str, Callable[..., Result]] = {
@@ -30,12 +37,38 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "eval": evaluate,
     "detect": detect,
     "prune": prune,
+    "export": export,
     "convert": convert,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(command(_function))
 
 
-def main() -> None:
-    """Runs the command line."""
-    app()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and gives its exit code.
+
+    Args:
+        arguments: what stands behind ``yoloslim``; those of the process when None.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path or class name that the terminal cannot show
+    try:
+        return app(given, prog_name="yoloslim", standalone_mode=False) or 0
+    except USAGE_ERROR as error:
+        return refuse(error, given)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"yoloslim {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help="Make YOLO detectors described by Darknet cfg files small, exactly and with proof.")
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -7,21 +7,23 @@ from typing import Annotated
 
 import typer
 
-from yoloslim.cli.options import Size
+from yoloslim.cli.options import Size, check_count
 from yoloslim.cli.session import Result, Session
 
 
 def cfg(
     session: Session,
-    name: Annotated[str, typer.Argument(help="A network that `yoloslim zoo` lists, or NETWORK-DATASET.")],
-    out: Annotated[Path | None, typer.Option(help="The cfg file to write; default: NAME.cfg.")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A network of `yoloslim zoo`, or NETWORK-SET.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The cfg to write; default: NAME.cfg.")] = None,
+    classes: Annotated[int | None, typer.Option(metavar="N", callback=check_count, help="Number of classes.")] = None,
     anchors: Annotated[
         Path | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Anchors as 'w,h w,h ...' in pixels."),
     ] = None,
     size: Size = "",
-    width: Annotated[float, typer.Option(min=0.05, max=4.0, help="Factor on the number of filters.")] = 1.0,
+    width: Annotated[
+        float, typer.Option(min=0.05, max=4.0, metavar="FACTOR", help="Factor on the number of filters.")
+    ] = 1.0,
 ) -> Result:
     """Write a network of the zoo as a cfg file."""
     from yoloslim.cli.inputs import parse_size, sized
@@ -32,11 +34,11 @@ def cfg(
     from yoloslim.zoo.catalog import find
 
     parse_size(size)
-    found = parse_anchors(anchors.read_text()) if anchors else None
+    found = parse_anchors(anchors.read_text(encoding="utf-8", errors="replace")) if anchors else None
     graph = sized(find(name, classes=classes, anchors=found, width=width), size)
     path = out or Path(f"{name}.cfg")
     with write_atomically(path) as temporary:
-        temporary.write_text(to_cfg(graph))
+        temporary.write_text(to_cfg(graph), encoding="utf-8")
     cost = total_cost(graph)
     session.print(f"{path}: {cost.params:,} parameters, {cost.gflops:.2f} GFLOPs, {graph.classes} classes")
     return {"path": str(path), "params": cost.params, "macs": cost.macs, "classes": graph.classes}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from yoloslim.cli.options import CfgOrEmpty, Clip, Iou, ResizeOption, Size, Weights
+from yoloslim.cli.options import Cfg, Clip, Conf, Iou, Names, OutFolder, ResizeOption, Size, WeightsOrArtefact
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -16,137 +16,141 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yoloslim.boxes.detections import Detections
+    from yoloslim.cli.outputs import DrawnFiles
     from yoloslim.data.annotations import Problem
+    from yoloslim.data.video import VideoReader
     from yoloslim.runtime.detector import Detector
 
     Picture = NDArray[np.uint8]
 
+Record = dict[str, Any]
+
 
 def detect(
     session: Session,
-    weights: Weights,
-    source: Annotated[str, typer.Option(help="A picture, video, folder, 'pattern*.jpg', or a .txt list of them.")],
-    cfg: CfgOrEmpty = "",
+    weights: WeightsOrArtefact,
+    source: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="A picture, video, folder, 'pattern*.jpg', or a .txt that lists them."),
+    ],
+    cfg: Cfg = "",
     size: Size = "",
     resize: ResizeOption = None,
-    conf: Annotated[float, typer.Option(help="Smallest score that is shown.")] = 0.25,
+    conf: Conf = 0.25,
     iou: Iou = 0.45,
-    names: Annotated[Path | None, typer.Option(metavar="FILE", help="Class names, one a line.")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures and videos with boxes.")] = Path(
-        "runs/detect"
-    ),
+    names: Names = None,
+    out: OutFolder = None,
     save: Annotated[bool, typer.Option("--save/--no-save", help="Write pictures and videos with boxes.")] = True,
     clip: Clip = False,
 ) -> Result:
-    """Find objects in pictures and videos, and draw them."""
+    """Find objects in pictures and videos."""
     from yoloslim.boxes.detect import DetectSettings
-    from yoloslim.cli.detector import detector_of, load_model
-    from yoloslim.cli.reports import plain_problems, tell_problems
+    from yoloslim.cli.detector import open_detector
+    from yoloslim.cli.inputs import class_names
+    from yoloslim.cli.outputs import DrawnFiles, output_folder
+    from yoloslim.cli.reports import tell_problems
     from yoloslim.data.sources import find_sources
 
-    settings = DetectSettings(conf, iou, clip=clip)
     sources = find_sources(source)
-    model = load_model(weights, cfg, size, resize)
-    labels = class_names(names, model.names, model.graph.classes)
-    run = _Run(session, detector_of(session, model, settings), labels, out if save else None)
-    images = [record for path in sources.pictures if (record := run.picture(path))]
-    videos = [record for path in sources.videos if (record := run.video(path))]
-    tell_problems(run.problems)
-    run.finish(len(images) + len(videos))
-    return {"images": images, "videos": videos, "problems": plain_problems(run.problems)}
-
-
-def class_names(file: Path | None, known: Sequence[str], classes: int) -> tuple[str, ...]:
-    """Gives one name a class: from a file, else those of the model, else ``class 0`` and so on.
-
-    Raises:
-        RecipeError: the file has another number of names.
-    """
-    from yoloslim.cfg.names import read_names
-    from yoloslim.errors import RecipeError
-
-    names = tuple(known) if file is None else read_names(file)
-    if file is not None and len(names) != classes:
-        raise RecipeError(f"{file} has {len(names)} names, the network {classes} classes")
-    return names or tuple(f"class {index}" for index in range(classes))
+    every = (*sources.pictures, *sources.videos)
+    drawn = DrawnFiles(output_folder(out, "detect", Path(source).stem), every) if save else None
+    detector, known = open_detector(session, weights, cfg, size, resize, DetectSettings(conf, iou, clip=clip))
+    run = _Run(session, detector, class_names(names, known, detector.yolos[0].classes), drawn)
+    run.take(sources.pictures, run.picture)
+    run.take(sources.videos, run.video)
+    run.check(len(every))
+    told = tell_problems(run.problems)
+    run.finish()
+    return {"images": run.images, "videos": run.videos, "problems": told}
 
 
 class _Run:
-    """One call of the command: what it detects with, where it writes, what went wrong."""
+    """One call of the command: what it detects with, what it found, what went wrong."""
 
-    def __init__(self, session: Session, detector: Detector, names: tuple[str, ...], out: Path | None) -> None:
+    def __init__(self, session: Session, detector: Detector, names: Sequence[str], drawn: DrawnFiles | None) -> None:
+        self.images: list[Record] = []
+        self.videos: list[Record] = []
         self.problems: list[Problem] = []
         self._session = session
         self._detector = detector
-        self._names = names
-        self._out = out
+        self._names = names or tuple(f"class {index}" for index in range(detector.yolos[0].classes))
+        self._has_names = bool(names)
+        self._drawn = drawn
+        self._failed = 0
 
-    def picture(self, path: Path) -> dict[str, Any] | None:
-        """Gives the record of one picture, None where it cannot be read."""
+    def take(self, paths: Sequence[Path], work: Callable[[Path], None]) -> None:
+        """Does the work on each file; one that cannot be read becomes a problem, and the next has its turn."""
         from yoloslim.data.annotations import Problem
+        from yoloslim.errors import DataError
+
+        for path in paths:
+            try:
+                work(path)
+            except DataError as error:
+                self._failed += 1
+                self.problems.append(Problem(path, 0, str(error).removeprefix(f"{path}: ")))
+
+    def picture(self, path: Path) -> None:
+        """Detects in one picture."""
         from yoloslim.data.pictures import read_picture, write_picture
-        from yoloslim.errors import DataError
 
-        try:
-            picture = read_picture(path)
-        except DataError as error:
-            self.problems.append(Problem(path, 0, str(error).removeprefix(f"{path}: ")))
-            return None
+        picture = read_picture(path)
         found = self._detector([picture])[0]
-        if self._out is not None:
-            write_picture(self._out / path.name, self._drawn(picture, found))
+        record = self._record(path, picture, found)
+        if self._drawn is not None:
+            target = self._drawn.picture(path)
+            write_picture(target, self._draw(picture, found))
+            record["saved"] = str(target)
+        self.images.append(record)
         self._session.print(f"{path}: {self._counts(found)}")
-        height, width = picture.shape[:2]
-        return {"path": str(path), "width": width, "height": height, "detections": self._records(found)}
 
-    def video(self, path: Path) -> dict[str, Any] | None:
-        """Gives the record of one video, None where it cannot be opened."""
+    def video(self, path: Path) -> None:
+        """Detects in every frame of one video."""
         from yoloslim.cli.progress import progress_bar
-        from yoloslim.data.annotations import Problem
         from yoloslim.data.video import VideoReader
-        from yoloslim.errors import DataError
 
-        try:
-            reader = VideoReader(path)
-        except DataError as error:
-            self.problems.append(Problem(path, 0, str(error).removeprefix(f"{path}: ")))
-            return None
-        with reader, progress_bar(self._session, path.name, reader.num_frames or None) as progress:
-            frames = self._frames(reader, progress)
+        target = None if self._drawn is None else self._drawn.video(path)
+        with VideoReader(path) as reader, progress_bar(self._session, path.name, reader.num_frames or None) as progress:
+            frames = []
+            for frame in self._frames(reader, target):
+                frames.append(frame)
+                progress(len(frames))
         self.problems.extend(reader.problems)
-        self._session.print(f"{path}: {len(frames)} frames, {sum(map(len, frames))} boxes")
-        return {"path": str(path), "width": reader.width, "height": reader.height, "fps": reader.fps, "frames": frames}
+        self.images.extend(frames)
+        record: Record = {"path": str(path), "width": reader.width, "height": reader.height, "fps": reader.fps}
+        saved = {"saved": str(target)} if target and frames else {}
+        self.videos.append({**record, "frames": len(frames), **saved})
+        self._session.print(f"{path}: {len(frames)} frames, {sum(len(f['detections']) for f in frames)} boxes")
 
-    def finish(self, done: int) -> None:
-        """Says where the results lie.
-
-        Raises:
-            DataError: nothing could be read.
-        """
+    def check(self, count: int) -> None:
+        """Raises DataError where none of ``count`` files could be read."""
         from yoloslim.errors import DataError
 
-        if not done:
-            raise DataError(f"nothing could be read; the first problem: {self.problems[0]}")
-        if self._out is not None:
-            self._session.print(f"with boxes: {self._out}")
+        if self._failed == count:
+            nothing = "nothing could be read" if count == 1 else f"none of {count} files could be read, the first"
+            raise DataError(f"{nothing}: {self.problems[0]}")
 
-    def _frames(self, reader: Any, progress: Callable[[int], None]) -> list[list[dict[str, Any]]]:
-        from contextlib import nullcontext
+    def finish(self) -> None:
+        """Says what else the user should know, and where the results lie."""
+        if not self._has_names:
+            self._session.print("the class names are not known: --names FILE tells them")
+        if self._drawn is not None:
+            self._session.print(f"with boxes: {self._drawn.folder}")
+
+    def _frames(self, reader: VideoReader, target: Path | None) -> Iterator[Record]:
+        from contextlib import ExitStack
 
         from yoloslim.data.video import written_video
 
-        target = None if self._out is None else self._out / f"{reader.path.stem}.mp4"
-        records = []
-        with nullcontext() if target is None else written_video(target, reader.fps) as writer:
-            for number, frame in enumerate(reader, start=1):
+        with ExitStack() as stack:
+            writer = None if target is None else stack.enter_context(written_video(target, reader.fps))
+            for number, frame in enumerate(reader):
                 found = self._detector([frame])[0]
                 if writer is not None:
-                    writer.write(self._drawn(frame, found))
-                records.append(self._records(found))
-                progress(number)
-        return records
+                    writer.write(self._draw(frame, found))
+                yield {**self._record(reader.path, frame, found), "frame": number}
 
-    def _drawn(self, picture: Picture, found: Detections) -> Picture:
+    def _draw(self, picture: Picture, found: Detections) -> Picture:
         from yoloslim.report.drawing import draw
 
         return draw(picture, found, self._names)
@@ -156,9 +160,11 @@ class _Run:
         counts = [f"{ids.count(class_id)} {self._names[class_id]}" for class_id in dict.fromkeys(ids)]
         return ", ".join(counts) or "nothing found"
 
-    def _records(self, found: Detections) -> list[dict[str, Any]]:
+    def _record(self, path: Path, picture: Picture, found: Detections) -> Record:
+        height, width = picture.shape[:2]
         rows = zip(found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True)
-        return [
+        detections = [
             {"box": box, "score": score, "class_id": class_id, "class_name": self._names[class_id]}
             for box, score, class_id in rows
         ]
+        return {"path": str(path), "width": width, "height": height, "detections": detections}

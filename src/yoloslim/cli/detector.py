@@ -1,7 +1,8 @@
-"""The detector that the user's options ask for."""
+"""The model and the detector that the user's options ask for."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,20 +12,62 @@ from yoloslim.cli.session import Session
 if TYPE_CHECKING:
     from yoloslim.boxes.detect import DetectSettings
     from yoloslim.boxes.placement import ResizeMode
+    from yoloslim.graph.graph import Graph
     from yoloslim.runtime.detector import Detector
     from yoloslim.runtime.load import Model
 
 
-def load_model(weights: Path, cfg: str, size: str, resize: ResizeMode | None) -> Model:
-    """Gives the model of the weights, for pictures of the size and fit that the user set; tells its notes."""
-    from yoloslim.cli.inputs import optional_graph, sized
+def load_model(session: Session, weights: Path, cfg: str, *, cutoff: int | None = None, bn_eps: float = 1e-5) -> Model:
+    """Gives the model of the weights and tells its notes; layers that the file lacks start from the session's seed."""
+    import torch
+
+    from yoloslim.cli.inputs import optional_graph
     from yoloslim.cli.reports import tell_notes
     from yoloslim.runtime.load import load
 
-    model = load(weights, optional_graph(cfg))
+    torch.manual_seed(session.seed)
+    model = load(weights, optional_graph(cfg), cutoff=cutoff, bn_eps=bn_eps)
     tell_notes(model.notes)
-    model.network.graph = sized(model.graph, size)
-    return replace(model, resize=resize or model.resize)
+    return model
+
+
+def fitted(model: Model, size: str = "", resize: ResizeMode | None = None) -> Model:
+    """Gives the model for pictures of the size and fit that the user set; its cfg says so too.
+
+    Raises:
+        RecipeError: the network cannot work at that size.
+    """
+    from yoloslim.cli.inputs import sized
+
+    resize = resize or model.resize
+    network = copy.copy(model.network)  # shares its weights
+    network.graph = with_resize(sized(model.graph, size), resize)
+    return replace(model, network=network, resize=resize)
+
+
+def with_resize(graph: Graph, resize: ResizeMode) -> Graph:
+    """Gives the network whose ``[net]`` says that pictures are fitted this way."""
+    from yoloslim.runtime.load import resize_of
+
+    if resize_of(graph) == resize:
+        return graph
+    return replace(graph, section=graph.section.updated({"letter_box": str(int(resize == "letterbox"))}))
+
+
+def open_detector(
+    session: Session, weights: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
+) -> tuple[Detector, tuple[str, ...]]:
+    """Gives a detector of any file that can detect, and its class names; for an exported file, torch is not loaded.
+
+    Raises:
+        RecipeError: the network cannot work at that size, finds no boxes, or cannot run on the user's device.
+    """
+    from yoloslim.runtime.artefact import is_artefact
+
+    if is_artefact(weights):
+        return _artefact_detector(session, weights, cfg, size, resize, settings)
+    model = fitted(load_model(session, weights, cfg), size, resize)
+    return detector_of(session, model, settings), model.names
 
 
 def detector_of(session: Session, model: Model, settings: DetectSettings) -> Detector:
@@ -40,8 +83,33 @@ def detector_of(session: Session, model: Model, settings: DetectSettings) -> Det
     shape = model.graph.input_shape
     yolos = tuple(yolo for _, yolo in model.graph.heads)
     if not yolos:
-        raise RecipeError("this network has no [yolo] layer, so it finds no boxes")
-    if shape.channels != 3:
-        raise RecipeError(f"pictures have 3 channels, this network reads {shape.channels}")
+        raise RecipeError("this network has no [yolo] layer, so it finds no boxes: use the cfg of a detector")
+    _check_channels(shape.channels)
     backend = TorchBackend(model.network, choose_device(session.device))
     return Detector(backend, yolos, (shape.width, shape.height), model.resize, settings)
+
+
+def _artefact_detector(
+    session: Session, path: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
+) -> tuple[Detector, tuple[str, ...]]:
+    from yoloslim.cli.inputs import parse_size
+    from yoloslim.errors import RecipeError
+    from yoloslim.runtime.artefact import open_artefact
+
+    if cfg:
+        raise RecipeError(f"--cfg {cfg}: {path} brings its own network; leave --cfg out")
+    if session.device not in ("auto", "cpu"):
+        raise RecipeError(f"--device {session.device}: {path} runs on the CPU; use auto or cpu")
+    artefact = open_artefact(path)
+    own = artefact.description.size
+    if parse_size(size) not in (None, own):
+        raise RecipeError(f"--size {size}: {path} is for {own[0]}x{own[1]} alone; export it again with --size {size}")
+    _check_channels(artefact.description.graph.input_shape.channels)
+    return artefact.detector(settings, resize), artefact.description.names
+
+
+def _check_channels(channels: int) -> None:
+    from yoloslim.errors import RecipeError
+
+    if channels != 3:
+        raise RecipeError(f"pictures have 3 channels, this network reads {channels}: set channels=3 in its cfg")

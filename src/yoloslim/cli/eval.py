@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,17 @@ import typer
 
 from yoloslim.cli.options import (
     Batch,
-    CfgOrEmpty,
+    Cfg,
     Clip,
+    Conf,
     DataFile,
     Iou,
     ResizeOption,
     SingleClass,
     Size,
     SplitOption,
-    Weights,
+    WeightsOrArtefact,
+    check_share,
 )
 from yoloslim.cli.session import Result, Session
 
@@ -28,41 +31,41 @@ if TYPE_CHECKING:
 
 def evaluate(
     session: Session,
-    weights: Weights,
+    weights: WeightsOrArtefact,
     data: DataFile,
-    cfg: CfgOrEmpty = "",
+    cfg: Cfg = "",
     split: SplitOption = "val",
     size: Size = "",
     resize: ResizeOption = None,
-    conf: Annotated[float, typer.Option(help="Smallest score that counts.")] = 0.001,
+    conf: Conf = 0.001,
     iou: Iou = 0.45,
     batch: Batch = 8,
-    at_conf: Annotated[float | None, typer.Option(help="Confidence of precision, recall and F1.")] = None,
+    at_conf: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE", callback=check_share, help="Confidence of precision, recall, F1; default: of the best F1."
+        ),
+    ] = None,
     single_class: SingleClass = False,
     clip: Clip = False,
 ) -> Result:
-    """Measure average precision, precision and recall on labelled pictures."""
+    """Measure accuracy on labelled pictures."""
     from yoloslim.boxes.detect import DetectSettings
-    from yoloslim.cli.detector import detector_of, load_model
+    from yoloslim.cli.detector import open_detector
     from yoloslim.cli.progress import progress_bar
-    from yoloslim.cli.reports import plain_problems, tell_problems
+    from yoloslim.cli.reports import tell_problems
     from yoloslim.recipes.evaluate import evaluate_on
 
-    settings = DetectSettings(conf, iou, clip=clip)
     dataset = open_dataset(session, data, split, single_class=single_class)
-    model = load_model(weights, cfg, size, resize)
-    detector = detector_of(session, model, settings)
+    settings = DetectSettings(conf, iou, clip=clip, single_class=dataset.single_class)
+    detector, _ = open_detector(session, weights, cfg, size, resize, settings)
     with progress_bar(session, "evaluating", len(dataset)) as progress:
         result, problems = evaluate_on(detector, dataset, batch=batch, at_conf=at_conf, progress=progress)
-    tell_problems(problems)
+    told = tell_problems(problems)
     ms = detector.stopwatch.ms()
-    _show(session, result, dataset, ms)
-    about = {
-        "size": list(detector.size),
-        "resize": detector.resize,
-        "split": split,
-        "problems": plain_problems(problems),
-    }
+    _show(session, result, dataset.names)
+    session.print(f"at {'x'.join(map(str, detector.size))}, {detector.resize}, {split}; {_times(ms)}")
+    about = {"size": list(detector.size), "resize": detector.resize, "split": split, "problems": told}
     return {**result.as_dict(dataset.names), "ms": ms, **about}
 
 
@@ -82,18 +85,23 @@ def open_dataset(session: Session, path: str, split: str, *, single_class: bool)
     return replace(dataset, single_class=True) if single_class else dataset
 
 
-def _show(session: Session, result: Evaluation, dataset: Dataset, ms: dict[str, float]) -> None:
-    from yoloslim.cli.reports import percent
+def _show(session: Session, result: Evaluation, names: Sequence[str]) -> None:
+    from yoloslim.cli.reports import share
     from yoloslim.cli.tables import table
 
     rows = [
-        (name, str(row.truths), percent(row.map50), percent(row.map))
-        for name, row in zip(dataset.names, result.per_class, strict=True)
+        (name, str(row.truths), share(row.map50), share(row.map))
+        for name, row in zip(names, result.per_class, strict=True)
         if row.truths
     ]
     session.print(table(("class", "boxes", "AP50", "AP"), rows))
-    times = ", ".join(f"{part} {value:.1f}" for part, value in ms.items())
-    session.print(f"AP50 {result.map50:.4f}   AP {result.map:.4f}   over {result.images} pictures")
-    rates = f"precision {result.precision:.3f}, recall {result.recall:.3f}, F1 {result.f1:.3f}"
+    boxes = sum(row.truths for row in result.per_class)
+    session.print(
+        f"AP50 {share(result.map50)}, AP {share(result.map)} on {result.images} pictures with {boxes:,} boxes"
+    )
+    rates = f"precision {share(result.precision)}, recall {share(result.recall)}, F1 {share(result.f1)}"
     session.print(f"{rates} at confidence {result.at_conf:.3f}")
-    session.print(f"ms a picture: {times}")
+
+
+def _times(ms: dict[str, float]) -> str:
+    return "ms a picture: " + ", ".join(f"{part} {value:.1f}" for part, value in ms.items())

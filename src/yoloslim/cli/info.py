@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yoloslim.cli.options import CfgOrEmpty, Size, WeightsOrNone
+from yoloslim.cli.options import Cfg, Size, WeightsOrNone
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
-    from yoloslim.graph.graph import Graph
+    from yoloslim.graph.graph import Graph, Node
     from yoloslim.graph.ops import Op
 
+_NOT_TOLD = ("anchors", "num")  # long, and nothing that helps to read a network
 
-def info(session: Session, cfg: CfgOrEmpty = "", weights: WeightsOrNone = None, size: Size = "") -> Result:
-    """Show every layer of a network with its shape, parameters and operations, and the totals."""
-    from yoloslim.cli.inputs import optional_graph, sized
-    from yoloslim.errors import RecipeError
+
+def info(session: Session, cfg: Cfg = "", weights: WeightsOrNone = None, size: Size = "") -> Result:
+    """Show the layers of a network, and its totals."""
+    from yoloslim.cli.inputs import sized
     from yoloslim.graph.cost import total_cost
 
-    graph = optional_graph(cfg)
-    if weights is not None:
-        from yoloslim.runtime.load import load
-
-        graph = load(weights, graph).network.graph
-    if graph is None:
-        raise RecipeError("info needs --cfg, or --weights with a .safetensors")
-    graph = sized(graph, size)
+    graph = sized(_graph(session, cfg, weights), size)
     layers = _layers(graph)
     cost = total_cost(graph)
+    width, height = graph.input_shape.width, graph.input_shape.height
     _show(session, graph, layers)
+    session.print(
+        f"{len(layers)} layers, {graph.classes} classes, {cost.gflops:.2f} GFLOPs at {width}x{height}\n"
+        f"{cost.params:,} parameters, {cost.weights_floats:,} floats in a .weights file"
+    )
     return {
         "params": cost.params,
         "weights_floats": cost.weights_floats,
         "macs": cost.macs,
         "gflops": cost.gflops,
-        "size": [graph.input_shape.width, graph.input_shape.height],
+        "size": [width, height],
+        "classes": graph.classes,
         "layers": layers,
     }
+
+
+def _graph(session: Session, cfg: str, weights: Path | None) -> Graph:
+    from yoloslim.cli.inputs import graph_of
+    from yoloslim.errors import RecipeError
+
+    if weights is not None:
+        from yoloslim.cli.detector import load_model
+
+        return load_model(session, weights, cfg).graph
+    if not cfg:
+        raise RecipeError("info needs --cfg FILE or a zoo name, or --weights FILE with a .safetensors")
+    return graph_of(cfg)
 
 
 def _layers(graph: Graph) -> list[dict[str, Any]]:
@@ -65,7 +79,8 @@ def _summary(op: Op) -> str:
     if isinstance(op, Depthwise):
         op = op.as_convolution()
     if not isinstance(op, Convolution):
-        return " ".join(f"{key}={value}" for key, value in options_of(op).items() if key not in ("anchors", "num"))
+        told = {key: value for key, value in options_of(op).items() if key not in _NOT_TOLD}
+        return " ".join(value if key == "activation" else f"{key}={value}" for key, value in told.items())
     stride = f"/{op.stride_x}" if op.stride_x == op.stride_y else f"/{op.stride_x}x{op.stride_y}"
     extras = [f"groups={op.groups}"] * (op.groups > 1) + [f"dilation={op.dilation}"] * (op.dilation > 1)
     return " ".join([f"{op.size}x{op.size}{stride}", *extras, *["bn"] * op.batch_norm, op.activation])
@@ -73,19 +88,18 @@ def _summary(op: Op) -> str:
 
 def _show(session: Session, graph: Graph, layers: list[dict[str, Any]]) -> None:
     from yoloslim.cli.tables import table
-    from yoloslim.graph.cost import total_cost
 
-    names = [layer["name"] for layer in layers]
+    before = ["image", *(node.name for node in graph)]
     rows = []
-    for index, layer in enumerate(layers):
-        previous = [names[index - 1]] if index else ["image"]
-        reads = "" if layer["inputs"] == previous else " ".join(name.split("_")[0] for name in layer["inputs"])
-        shape = " x ".join(map(str, layer["output"]))
-        rows.append((layer["name"], layer["does"], reads, shape, f"{layer['params']:,}", f"{layer['macs'] / 1e6:,.1f}"))
-    session.print(table(("layer", "does", "reads", "C x H x W", "parameters", "MMACs"), rows, left=3))
-    cost = total_cost(graph)
-    width, height = graph.input_shape.width, graph.input_shape.height
-    session.print(
-        f"{len(layers)} layers, {cost.params:,} parameters ({cost.weights_floats:,} floats in a .weights file), "
-        f"{cost.gflops:.2f} GFLOPs at {width}x{height}, {graph.classes} classes"
-    )
+    for node, previous, layer in zip(graph, before, layers, strict=False):
+        does = " ".join(filter(None, (layer["does"], _sources(node, previous))))
+        shape = "x".join(map(str, layer["output"]))
+        rows.append((node.name, does, shape, f"{layer['params']:,}", f"{layer['macs'] / 1e6:,.1f}"))
+    session.print(table(("layer", "does", "C x H x W", "parameters", "MMACs"), rows, left=2))
+
+
+def _sources(node: Node, previous: str) -> str:
+    """Gives the numbers of the layers that a node reads, nothing for the one before it alone."""
+    if node.inputs == (previous,):
+        return ""
+    return "of " + " ".join(name.split("_")[0] for name in node.inputs)

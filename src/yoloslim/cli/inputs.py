@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def graph_of(name: str) -> Graph:
     from yoloslim.zoo.catalog import find
 
     path = Path(name)
-    if path.exists() or path.suffix == ".cfg":
+    if path.exists() or path.suffix == ".cfg" or len(path.parts) > 1:
         return read_cfg(path)
     return find(name)
 
@@ -68,8 +69,28 @@ def sized(graph: Graph, text: str) -> Graph:
     return changed
 
 
+def class_names(file: Path | None, known: Sequence[str], classes: int) -> tuple[str, ...]:
+    """Gives the class names of a file, or the known ones where none is given.
+
+    Raises:
+        RecipeError: the file has another number of names than there are classes.
+    """
+    from yoloslim.cfg.names import read_names
+
+    if file is None:
+        return tuple(known)
+    names = read_names(file)
+    if len(names) != classes:
+        raise RecipeError(f"--names {file}: expected a name for each of {classes} classes, found {len(names)} names")
+    return names
+
+
 def _stride(graph: Graph) -> int:
+    """Gives the stride of the coarsest map that a head or an upsampling reads: those must divide the size evenly."""
+    from yoloslim.graph.ops import Upsample
     from yoloslim.graph.shapes import infer_shapes
 
     shapes = infer_shapes(graph)
-    return max((graph.input_shape.width // shapes[node.name].width for node, _ in graph.heads), default=1)
+    names = [node.inputs[0] for node in graph if isinstance(node.op, Upsample)]
+    names += [node.name for node, _ in graph.heads]
+    return max((graph.input_shape.width // shapes[name].width for name in names), default=1)

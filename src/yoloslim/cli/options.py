@@ -10,18 +10,52 @@ import typer
 Resize = Literal["letterbox", "stretch"]
 Split = Literal["train", "val", "test"]
 
-Cfg = Annotated[str, typer.Option(help="A cfg file, or a name that `yoloslim zoo` lists.")]
-CfgOrEmpty = Annotated[str, typer.Option("--cfg", help="A cfg file or zoo name; not needed by a .safetensors.")]
-Weights = Annotated[Path, typer.Option(help="A .weights, .safetensors or legacy .pt file.")]
-WeightsOrNone = Annotated[Path | None, typer.Option("--weights", help="A .weights, .safetensors or legacy .pt file.")]
+
+def check_share(value: float | None) -> float | None:
+    """Gives the value of an option back, or refuses it where it is no share from 0 to 1."""
+    if value is not None and not 0 <= value <= 1:
+        raise typer.BadParameter(f"expected a number from 0 to 1, found {value:g}")
+    return value
+
+
+def check_count(value: int | None) -> int | None:
+    """Gives the value of an option back, or refuses it where it is below 1."""
+    if value is not None and value < 1:
+        raise typer.BadParameter(f"expected 1 or more, found {value}")
+    return value
+
+
+_WEIGHTS_HELP = "A .weights, .safetensors or legacy .pt file."
+
+Cfg = Annotated[
+    str, typer.Option("--cfg", metavar="FILE|NAME", help="A cfg file or zoo name; .safetensors and .onnx need none.")
+]
+Weights = Annotated[Path, typer.Option("--weights", metavar="FILE", help=_WEIGHTS_HELP)]
+WeightsOrArtefact = Annotated[
+    Path, typer.Option("--weights", metavar="FILE", help="A .weights, .safetensors, .onnx or legacy .pt file.")
+]
+WeightsOrNone = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help=_WEIGHTS_HELP)]
 DataFile = Annotated[str, typer.Option("--data", metavar="FILE", help="A Darknet .data file or a YAML data file.")]
 DataFileOrEmpty = Annotated[str, typer.Option("--data", metavar="FILE", help="Measure accuracy on this data file.")]
+Names = Annotated[Path | None, typer.Option("--names", metavar="FILE", help="Class names, one a line.")]
 Size = Annotated[str, typer.Option("--size", metavar="N|WxH", help="Input size; default: the cfg's.")]
 ResizeOption = Annotated[
     Resize | None, typer.Option("--resize", help="How pictures are fitted; default: the checkpoint's or the cfg's.")
 ]
-Iou = Annotated[float, typer.Option(help="Overlap above which the lesser box of a class goes.")]
-Batch = Annotated[int, typer.Option(min=1, help="Pictures in a batch.")]
+Conf = Annotated[
+    float,
+    typer.Option("--conf", metavar="SCORE", callback=check_share, help="Smallest score that counts, 0 to 1."),
+]
+Iou = Annotated[
+    float,
+    typer.Option(
+        "--iou", metavar="SHARE", callback=check_share, help="Overlap above which the lesser box of a class goes."
+    ),
+]
+Batch = Annotated[int, typer.Option("--batch", metavar="N", callback=check_count, help="Pictures in a batch.")]
 SplitOption = Annotated[Split, typer.Option("--split", help="Which pictures of the data file.")]
 SingleClass = Annotated[bool, typer.Option("--single-class", help="Treat all classes as the first.")]
 Clip = Annotated[bool, typer.Option("--clip", help="Cut boxes at the border of the picture.")]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; default: a new one in runs.")
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 _log = logging.getLogger("yoloslim")
 
@@ -17,12 +16,13 @@ def tell_notes(notes: Iterable[str]) -> None:
         _log.warning("%s", note)
 
 
-def tell_problems(problems: Sequence[object]) -> None:
-    """Logs the first problems of a data set and how many more there are; all of them are in the JSON."""
+def tell_problems(problems: Sequence[object]) -> list[str]:
+    """Logs the first problems and how many more there are, and gives all of them as text, for the JSON."""
     for problem in problems[:_SHOWN_PROBLEMS]:
         _log.warning("%s", problem)
     if len(problems) > _SHOWN_PROBLEMS:
-        _log.warning("and %d more problems of this data set; --json lists all", len(problems) - _SHOWN_PROBLEMS)
+        _log.warning("and %d more problems; --json lists all", len(problems) - _SHOWN_PROBLEMS)
+    return [str(problem) for problem in problems]
 
 
 def change(before: float, after: float) -> str:
@@ -31,11 +31,6 @@ def change(before: float, after: float) -> str:
     return f"{before:,} -> {after:,} ({relative:+.1f} %)"
 
 
-def percent(value: float | None) -> str:
-    """Gives a share of 0..1 as ``.4311``, or a dash where there is none."""
+def share(value: float | None) -> str:
+    """Gives a share of 0..1 as ``0.4311``, or a dash where there is none."""
     return "-" if value is None else f"{value:.4f}"
-
-
-def plain_problems(problems: Iterable[Any]) -> list[str]:
-    """Gives problems as text for JSON."""
-    return [str(problem) for problem in problems]

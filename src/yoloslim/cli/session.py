@@ -1,32 +1,26 @@
-"""What every command shares: its options, its output, its errors and exit codes."""
+"""What every command shares: its options, its output, its log."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
 import logging
-import math
+import os
+import sys
 import typing
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from yoloslim.errors import YoloslimError
-from yoloslim.files import write_atomically
+from yoloslim.cli.outcome import Result, finish
 
-Result = dict[str, Any]
+__all__ = ["Result", "Session", "command"]
 
-EXIT_CHECK_FAILED = 1
-EXIT_WRONG_INPUT = 2
-EXIT_INTERRUPTED = 130
-
-
-class CheckFailed(YoloslimError):
-    """A check that a command makes on its own result did not hold; the command exits with 1."""
+_PIPE_COLUMNS = 140  # of a table that goes to a file or another program
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +42,14 @@ class Session:
     def print(self, text: Any = "") -> None:
         """Prints text, or whatever rich renders, unless ``--quiet``."""
         if not self.quiet:
-            _console().print(text, markup=False, highlight=False, soft_wrap=isinstance(text, str))
+            with suppress(SystemExit):  # rich would end the program where the reader of a pipe has gone
+                _console().print(text, markup=False, highlight=False, soft_wrap=isinstance(text, str))
 
 
 _SHARED = {
     "json_file": Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")],
-    "seed": Annotated[int, typer.Option(help="Seed of every random choice.")],
-    "device": Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")],
+    "seed": Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")],
+    "device": Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...")],
     "quiet": Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")],
     "debug": Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")],
 }
@@ -75,9 +70,7 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
         json_file = values.pop("json_file")
         session = Session(**{name: values.pop(name) for name in ("seed", "device", "quiet", "debug")})
         _configure_logging(session)
-        code = _run(lambda: function(session, **values), json_file, session)
-        if code:
-            raise typer.Exit(code)
+        raise typer.Exit(finish(lambda: function(session, **values), json_file, debug=session.debug))
 
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=kind)
@@ -90,41 +83,6 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
     return run
 
 
-def _run(work: Callable[[], Result], json_file: Path | None, session: Session) -> int:
-    try:
-        result = work()
-    except YoloslimError as error:
-        if session.debug:
-            raise
-        return _failed(str(error), json_file, EXIT_CHECK_FAILED if isinstance(error, CheckFailed) else EXIT_WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _failed("interrupted", json_file, EXIT_INTERRUPTED)
-    if json_file is not None:
-        _write_json(json_file, {"schema": 1, **result})
-    return 0
-
-
-def _failed(message: str, json_file: Path | None, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
-    if json_file is not None:
-        _write_json(json_file, {"schema": 1, "error": message})
-    return code
-
-
-def _write_json(path: Path, record: Result) -> None:
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(_plain(record), indent=1, default=str) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN or infinity: they become null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _configure_logging(session: Session) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
@@ -134,8 +92,8 @@ def _configure_logging(session: Session) -> None:
     root.setLevel(logging.ERROR if session.quiet else logging.DEBUG if session.debug else logging.INFO)
 
 
-@functools.cache
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    is_measured = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if is_measured else _PIPE_COLUMNS)

@@ -6,10 +6,11 @@ from yoloslim.cli.session import Result, Session
 
 
 def zoo(session: Session) -> Result:
-    """List the networks that can be named instead of a cfg file."""
+    """List the networks that need no cfg file."""
     from yoloslim.cli.tables import table
     from yoloslim.graph.cost import total_cost
     from yoloslim.zoo.catalog import find, networks
+    from yoloslim.zoo.data_sets import DATA_SETS
 
     rows = []
     cells = []
@@ -21,4 +22,6 @@ def zoo(session: Session) -> Result:
         rows.append({**row, "gflops": cost.gflops, "size": [width, height]})
         cells.append((name, f"{cost.params:,}", f"{cost.gflops:.2f}", f"{width}x{height}"))
     session.print(table(("network", "parameters", "GFLOPs", "at size"), cells))
-    return {"networks": rows}
+    sets = ", ".join(DATA_SETS)
+    session.print(f"NETWORK-SET, such as yolov3-tiny-hand, has the classes and anchors of a\ndata set: {sets}.")
+    return {"networks": rows, "data_sets": list(DATA_SETS)}

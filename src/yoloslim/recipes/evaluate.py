@@ -43,10 +43,13 @@ def evaluate_on(
 ) -> tuple[Evaluation, list[Problem]]:
     """Gives the accuracy of a detector on a data set, and everything that was left out of it.
 
+    A detector that takes every class for the first is measured on a data set that does so too.
+
     Raises:
         DataError: the classes of data and network differ, or no picture could be read.
     """
-    check_classes(detector.yolos[0].classes, dataset)
+    if not detector.settings.single_class:
+        check_classes(detector.yolos[0].classes, dataset)
     reading = Reading(dataset)
     result = evaluate(detector, reading, len(dataset.names), batch=batch, at_conf=at_conf, progress=progress)
     if not result.images:

@@ -2,28 +2,81 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
-import supervision
 from numpy.typing import NDArray
 
 from yoloslim.boxes.detections import Detections
 
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+Strip = tuple[int, int, int, int]
 
-def draw(picture: NDArray[np.uint8], found: Detections, names: Sequence[str]) -> NDArray[np.uint8]:
-    """Gives a copy of a picture with every box, its class and its score.
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_HEIGHT = 22  # of a capital letter at scale 1, pixels
+_GOLDEN_RATIO = 0.618034
+_TRIED = 4  # places for a label, each way from the corner of its box
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def draw(picture: Picture, found: Detections, names: Sequence[str]) -> Picture:
+    """Gives a copy of a picture with every box, its class and its score; the best is drawn on top.
 
     Args:
         picture: shape (H, W, 3), BGR.
-        found: boxes in pixels of the picture.
-        names: class names, by class id.
+        found: boxes in pixels of the picture, best first; what lies beyond it is drawn at its border.
+        names: class names, by class id. OpenCV's font has ASCII alone: other names are drawn as the class id.
     """
-    size = (picture.shape[1], picture.shape[0])
-    thickness = supervision.calculate_optimal_line_thickness(size)
-    text_scale = supervision.calculate_optimal_text_scale(size)
-    boxes = supervision.Detections(xyxy=found.boxes, confidence=found.scores, class_id=found.class_ids.astype(int))
-    labels = [f"{names[i]} {score:.2f}" for i, score in zip(found.class_ids, found.scores, strict=True)]
-    drawn = supervision.BoxAnnotator(thickness=thickness).annotate(picture.copy(), boxes)
-    labeller = supervision.LabelAnnotator(text_scale=text_scale, text_thickness=max(1, thickness // 2))
-    return np.asarray(labeller.annotate(drawn, boxes, labels=labels), np.uint8)
+    drawn = picture.copy()
+    height, width = picture.shape[:2]
+    thickness = max(1, round(min(height, width) / 250))
+    corners = np.clip(np.nan_to_num(found.boxes), 0, np.array([width - 1, height - 1] * 2)).round().astype(int)
+    rows = list(zip(corners.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True))
+    for (left, top, right, bottom), _, class_id in reversed(rows):
+        cv2.rectangle(drawn, (left, top), (right, bottom), class_colour(class_id), thickness)
+    taken: list[Strip] = []
+    for (left, top, *_), score, class_id in rows:
+        name = names[class_id] if names[class_id].isascii() else f"#{class_id}"
+        taken.append(_write(drawn, f"{name} {score:.2f}", (left, top), class_colour(class_id), taken))
+    return drawn
+
+
+def class_colour(class_id: int) -> Colour:
+    """Gives the colour of a class, BGR: neighbouring ids lie far apart on the circle of hues."""
+    red, green, blue = colorsys.hsv_to_rgb(class_id * _GOLDEN_RATIO % 1, 0.8, 1.0 if class_id % 2 else 0.8)
+    return round(255 * blue), round(255 * green), round(255 * red)
+
+
+def _write(drawn: Picture, text: str, corner: tuple[int, int], colour: Colour, taken: Sequence[Strip]) -> Strip:
+    """Writes a label on a coloured strip near a box's corner, away from those that are taken, and gives the strip."""
+    scale = max(0.4, 0.022 * min(drawn.shape[:2]) / _FONT_HEIGHT)
+    weight = max(1, round(scale))
+    (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, scale, weight)
+    strip = _place(corner, (text_width, text_height + baseline + weight), drawn, taken)
+    cv2.rectangle(drawn, strip[:2], strip[2:], colour, cv2.FILLED)
+    cv2.putText(
+        drawn, text, (strip[0], strip[1] + text_height + weight), _FONT, scale, _ink(colour), weight, cv2.LINE_AA
+    )
+    return strip
+
+
+def _place(corner: tuple[int, int], size: tuple[int, int], drawn: Picture, taken: Sequence[Strip]) -> Strip:
+    """Gives the first free strip of that size above the corner, then below it; just below it where none is free."""
+    (left, top), (width, height) = corner, size
+    left = max(0, min(left, drawn.shape[1] - width))
+    tops = [top - height * n for n in range(1, _TRIED) if top >= height * n] + [top + height * n for n in range(_TRIED)]
+    strips = [(left, y, left + width, y + height) for y in tops]
+    return next((strip for strip in strips if not any(_overlap(strip, other) for other in taken)), strips[-_TRIED])
+
+
+def _overlap(a: Strip, b: Strip) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _ink(colour: Colour) -> Colour:
+    """Black or white, whichever reads better on the colour (luma of BT.601)."""
+    blue, green, red = colour
+    return _BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 128 else _WHITE

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.cfg.options import Options
@@ -14,11 +15,14 @@ from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network, load_tensors
 from yoloslim.weights.checkpoint import load_checkpoint
 from yoloslim.weights.darknet import Header, read_weights
+from yoloslim.weights.layout import check_tensors, tensor_shapes
 from yoloslim.weights.legacy import read_legacy
 from yoloslim.weights.loaded import CURRENT_HEADER, DarknetWeights
 
 LEGACY_SUFFIXES = (".pt", ".pth")
 CHECKPOINT_SUFFIX = ".safetensors"
+HEADER_KEY = "darknet_header"
+"""Under it a checkpoint's provenance keeps the header of the Darknet file that it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Model:
         resize: how pictures were fitted in training, as far as the files tell.
         header: of the Darknet file it came from.
         notes: what the user should know about how it was loaded, one sentence each.
+        missing: nodes whose weights no file gave.
     """
 
     network: Network
@@ -38,6 +43,7 @@ class Model:
     resize: ResizeMode = "stretch"
     header: Header = CURRENT_HEADER
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def graph(self) -> Graph:
@@ -74,15 +80,24 @@ def _from_weights(weights: DarknetWeights, graph: Graph) -> Model:
     network = Network(graph)
     load_tensors(network, weights.tensors)
     notes = (*weights.notes, *mask_advice(graph))
-    return Model(network.eval(), (), resize_of(graph), weights.header, notes)
+    return Model(network.eval(), (), resize_of(graph), weights.header, notes, weights.missing)
 
 
 def _from_checkpoint(path: Path, graph: Graph | None) -> Model:
     checkpoint = load_checkpoint(path)
     network = Network(checkpoint.graph if graph is None else graph)
+    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    check_tensors(tensor_shapes(network.graph), found, path)
     load_tensors(network, checkpoint.tensors)
     resize = cast(ResizeMode, checkpoint.resize) if checkpoint.resize else resize_of(network.graph)
-    return Model(network.eval(), checkpoint.names, resize)
+    return Model(network.eval(), checkpoint.names, resize, _header(checkpoint.provenance, path))
+
+
+def _header(provenance: Mapping[str, Any], path: Path) -> Header:
+    numbers = provenance.get(HEADER_KEY, list(CURRENT_HEADER))
+    if isinstance(numbers, list) and len(numbers) == len(Header._fields) and all(type(n) is int for n in numbers):
+        return Header(*numbers)
+    raise WeightsError(f"{path}: its {HEADER_KEY} cannot be used: {str(numbers)[:60]}")
 
 
 def with_network(model: Model, network: Network) -> Model:

@@ -8,7 +8,7 @@ from yoloslim import __version__
 from yoloslim.errors import WeightsError
 from yoloslim.files import write_atomically
 from yoloslim.graph.to_cfg import to_cfg
-from yoloslim.runtime.load import CHECKPOINT_SUFFIX, Model
+from yoloslim.runtime.load import CHECKPOINT_SUFFIX, HEADER_KEY, Model
 from yoloslim.weights.checkpoint import Checkpoint, save_checkpoint
 from yoloslim.weights.darknet import write_weights
 
@@ -62,5 +62,5 @@ def checkpoint_of(model: Model) -> Checkpoint:
         tensors=dict(model.network.state_dict()),
         names=model.names,
         resize=model.resize,
-        provenance={"yoloslim": __version__, "seen": model.header.seen},
+        provenance={"yoloslim": __version__, HEADER_KEY: list(model.header)},
     )

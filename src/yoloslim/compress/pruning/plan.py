@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,9 @@ from yoloslim.graph.lanes import Lanes
 from yoloslim.graph.to_cfg import to_cfg
 
 JsonValue = str | int | float | bool | None
+
+_DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What json, zipfile and numpy raise for files that are missing, cut off or changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +95,19 @@ def load_plan(path: Path, graph: Graph) -> PruningPlan:
     text_file = path / "plan.json" if path.is_dir() else path
     try:
         record = json.loads(text_file.read_text())
-        keep = np.load(text_file.with_suffix(".npz"))["keep"]
         found, method, options = record["cfg_sha256"], record["method"], record["options"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        keep = _read_keep(text_file.with_suffix(".npz"))
+    except _DAMAGED as error:
         raise PlanError(f"{text_file}: expected plan.json with plan.npz beside it ({error})") from error
     if found != cfg_digest(graph):
         raise PlanError(f"{text_file}: made for another cfg than {graph.path or 'this network'}; plan that cfg anew")
     return PruningPlan(keep, method, options)
+
+
+def _read_keep(path: Path) -> NDArray[np.bool_]:
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("keep.npy")  # whole, so that its checksum is compared before numpy reads a number
+    keep: NDArray[np.bool_] = np.load(io.BytesIO(content))
+    if keep.dtype != bool or keep.ndim != 1:
+        raise ValueError(f"keep is {keep.ndim}-dimensional {keep.dtype}, expected one boolean a lane")
+    return keep

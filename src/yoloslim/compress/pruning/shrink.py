@@ -45,7 +45,7 @@ def shrink(network: Network, plan: PruningPlan) -> Network:
     kept = {name: torch.from_numpy(plan.keep[lane]) for name, lane in lanes.of.items()}
     small = Network(select_lanes(network.graph, lanes, plan.keep))
     state = network.state_dict()
-    small.to(next(iter(state.values())).dtype)
+    small.to(next((tensor.dtype for tensor in state.values()), torch.float32))
     for node in network.graph:
         prefix = f"{node.name}."
         own = {name.removeprefix(prefix): t.cpu() for name, t in state.items() if name.startswith(prefix)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from yoloslim.graph.ops import Convolution
@@ -11,11 +13,16 @@ DARKNET_BN_EPS = 1e-6
 """Inside the root (blas.c, normalize_cpu, .000001f); 1e-5 changes head maps by 6e-3 on published weights."""
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Gives a batch-norm with Darknet's epsilon and momentum, without a batch counter (nothing here reads one)."""
-    norm = nn.BatchNorm2d(channels, eps=DARKNET_BN_EPS, momentum=0.1)
-    norm.num_batches_tracked = None
-    return norm
+class BatchNorm(nn.BatchNorm2d):
+    """Batch-norm with Darknet's epsilon and momentum, without a batch counter: nothing here reads one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=DARKNET_BN_EPS, momentum=0.1)
+        self.num_batches_tracked = None
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
+        """Tells torch not to add a counter to state dicts without one, which it takes for old ones."""
+        super()._load_from_state_dict(state_dict, prefix, {**local_metadata, "version": 2}, *rest)
 
 
 class ConvBlock(nn.Module):
@@ -36,7 +43,7 @@ class ConvBlock(nn.Module):
             groups=op.groups,
             bias=not op.batch_norm,
         )
-        self.norm = batch_norm(op.filters) if op.batch_norm else None
+        self.norm = BatchNorm(op.filters) if op.batch_norm else None
         self.activation = Activation(op.activation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,69 @@
+"""``yoloslim export``: a model as a file that other programs run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from yoloslim.cli.options import Cfg, Names, ResizeOption, Size, Weights
+from yoloslim.cli.session import Result, Session
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yoloslim.runtime.load import Model
+
+_MAX_PICTURES = 8  # enough to meet real values; more only take time
+
+
+def export(
+    session: Session,
+    weights: Weights,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write, .onnx.")],
+    cfg: Cfg = "",
+    kind: Annotated[Literal["onnx"], typer.Option("--format", help="Kind of file.")] = "onnx",
+    size: Size = "",
+    resize: ResizeOption = None,
+    names: Names = None,
+    source: Annotated[
+        str, typer.Option(metavar="PATH", help="Pictures to compare on, besides noise: a file, folder or pattern.")
+    ] = "",
+) -> Result:
+    """Write a file for other programs, checked against torch."""
+    from yoloslim.cli.detector import fitted, load_model
+    from yoloslim.cli.inputs import class_names
+    from yoloslim.cli.outcome import CheckFailed
+    from yoloslim.errors import RecipeError
+    from yoloslim.recipes.export import ParityFailed
+    from yoloslim.recipes.export import export as write
+
+    if out.suffix != f".{kind}":
+        raise RecipeError(f"--out {out}: expected a name that ends in .{kind}, by which eval and detect know it")
+    model = fitted(load_model(session, weights, cfg), size, resize)
+    model = replace(model, names=class_names(names, model.names, model.graph.classes))
+    try:
+        parity = write(model, out, _batches(session, model, source))
+    except ParityFailed as error:
+        raise CheckFailed(str(error)) from error
+    text = f"head maps as torch's to {parity.max_rel_diff:.1e} of their largest value"
+    session.print(f"wrote {out}, {out.stat().st_size:,} bytes; {text}")
+    differences = {"max_abs_diff": parity.max_abs_diff, "max_rel_diff": parity.max_rel_diff}
+    return {"path": str(out), "format": kind, "bytes": out.stat().st_size, "parity": differences}
+
+
+def _batches(session: Session, model: Model, source: str) -> Iterator[NDArray[np.float32]]:
+    """Noise, then the first pictures of the source, one at a time."""
+    from yoloslim.boxes.placement import place, to_batch
+    from yoloslim.data.pictures import read_picture
+    from yoloslim.data.sources import find_sources
+    from yoloslim.recipes.export import random_batch
+
+    shape = model.graph.input_shape
+    yield random_batch(shape, session.seed)
+    for path in find_sources(source).pictures[:_MAX_PICTURES] if source else ():
+        yield to_batch([place(read_picture(path), (shape.width, shape.height), model.resize)[0]])

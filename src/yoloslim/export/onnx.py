@@ -1,0 +1,127 @@
+"""A network as an ONNX file that needs no other: standard operators, and metadata that say how to use it.
+
+Batch-norm is folded into the convolutions, in float64. onnxruntime does the same when it loads a file, in float32: the
+speed is equal there, but every other program gets the short form too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloslim import __version__
+from yoloslim.errors import BackendMissing, TargetError
+from yoloslim.export.onnx_ops import to_onnx
+from yoloslim.export.onnx_writer import NodeWriter, OnnxNode, Value
+from yoloslim.files import write_atomically
+from yoloslim.graph.graph import IMAGE, Graph
+from yoloslim.graph.shapes import infer_shapes
+from yoloslim.weights.description import PRODUCER, Description, to_metadata
+from yoloslim.weights.layout import check_tensors, tensor_shapes
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+IR_VERSION = 8
+"""The pair of 2022: old enough for every runtime in use, and the first with all operators that are needed."""
+
+INPUT = "images"
+"""Name of the input, shape (batch, C, H, W), RGB in 0..1; the batch is free, the rest is the cfg's."""
+
+_MAX_BYTES = 2**31 - 2**20  # protobuf's limit, less room for everything but the weights
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+
+def export_onnx(path: str | Path, description: Description, tensors: Tensors) -> None:
+    """Writes a network as an ONNX file; the file of that name, if there is one, stays whole until the new one is.
+
+    Args:
+        tensors: by name in the state dict, as the description's graph needs them.
+
+    Raises:
+        BackendMissing: the onnx package is not installed.
+        WeightsError: the tensors do not fit the graph.
+        TargetError: the network has no heads, or is too large.
+        OutputError: the file cannot be written.
+    """
+    content = onnx_model(description, tensors).SerializeToString()
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def onnx_model(description: Description, tensors: Tensors) -> onnx.ModelProto:
+    """Gives the ONNX form of a network, as ``export_onnx`` writes it, checked in full by the onnx package.
+
+    It has one output a head, named after its ``[yolo]`` node, shape (batch, anchors, h, w, 5 + classes), raw values.
+
+    Raises:
+        BackendMissing: the onnx package is not installed.
+        WeightsError: the tensors do not fit the graph.
+        TargetError: the network has no heads, or is too large.
+    """
+    _check(description.graph, tensors)
+    nodes, constants = written_nodes(description.graph, tensors)
+    model: onnx.ModelProto = _model(description, nodes, constants)
+    _package().checker.check_model(model, full_check=True)
+    return model
+
+
+def written_nodes(graph: Graph, tensors: Tensors) -> tuple[list[OnnxNode], dict[str, NDArray[Any]]]:
+    """Gives the ONNX nodes of a network, in the order of computation, and the constants that they read, by name."""
+    shapes = infer_shapes(graph)
+    values = {IMAGE: Value(INPUT, shapes[IMAGE])}
+    nodes: list[OnnxNode] = []
+    constants: dict[str, NDArray[Any]] = {}
+    for node in graph:
+        writer = NodeWriter(node.name, tensors)
+        result = writer.finish(to_onnx(node.op, writer, [values[name] for name in node.inputs]))
+        values[node.name] = Value(result, shapes[node.name])
+        nodes.extend(writer.nodes)
+        constants.update(writer.constants)
+    return nodes, constants
+
+
+def _check(graph: Graph, tensors: Tensors) -> None:
+    where = graph.path or "network"
+    check_tensors(tensor_shapes(graph), {name: tensor.shape for name, tensor in tensors.items()}, where)
+    if not graph.heads:
+        raise TargetError(f"{where}: this network has no [yolo] layer, so the file would have no output")
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    if size > _MAX_BYTES:
+        raise TargetError(f"{where}: an ONNX file holds less than 2 GiB, the weights are {size:,} bytes")
+
+
+def _model(description: Description, nodes: Iterable[OnnxNode], constants: Mapping[str, NDArray[Any]]) -> Any:
+    helper, numpy_helper = _package().helper, _package().numpy_helper
+    images = description.graph.input_shape
+    body = helper.make_graph(
+        [helper.make_node(n.kind, n.inputs, [n.output], n.name, **n.attributes) for n in nodes],
+        PRODUCER,
+        [_tensor_info(INPUT, images)],
+        [_tensor_info(name, shape) for name, shape in description.head_shapes.items()],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    model.producer_name, model.producer_version = PRODUCER, __version__
+    helper.set_model_props(model, to_metadata(description))
+    return model
+
+
+def _tensor_info(name: str, shape: tuple[int, ...]) -> Any:
+    onnx = _package()
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ("batch", *shape))
+
+
+def _package() -> Any:
+    """The onnx package, which is optional and slow to load."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise BackendMissing("onnx", "export to ONNX") from error
+    return onnx

@@ -1,0 +1,160 @@
+"""Op -> ONNX nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloslim.errors import TargetError
+from yoloslim.export.onnx_activations import activated
+from yoloslim.export.onnx_writer import NodeWriter, Value
+from yoloslim.graph.ops import (
+    AvgPool,
+    Convolution,
+    Depthwise,
+    Dropout,
+    MaxPool,
+    Op,
+    Route,
+    ScaleChannels,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
+from yoloslim.nn.layers.conv_block import DARKNET_BN_EPS
+
+_CHANNELS = 1  # axis
+
+
+@singledispatch
+def to_onnx(op: Op, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    """Writes an op in standard operators and gives the name of its output: that of the last one, or of an input."""
+    raise TypeError(f"no ONNX form for {type(op).__name__}")
+
+
+@to_onnx.register
+def _(op: Convolution, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    weight, bias = folded_weights(writer) if op.batch_norm else map(writer.tensor, ("conv.weight", "conv.bias"))
+    y = writer.add(
+        "Conv",
+        inputs[0].name,
+        writer.weights("weight", weight),
+        writer.weights("bias", bias),
+        kernel_shape=(op.size, op.size),
+        strides=(op.stride_y, op.stride_x),
+        pads=(op.pad * op.dilation,) * 4,
+        dilations=(op.dilation, op.dilation),
+        group=op.groups,
+    )
+    return activated(writer, y, op.activation)
+
+
+@to_onnx.register
+def _(op: Depthwise, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    return to_onnx(op.as_convolution(), writer, inputs)
+
+
+@to_onnx.register
+def _(op: SqueezeExcite, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    x = inputs[0].name
+    means = writer.add("GlobalAveragePool", x)
+    hidden = writer.add("Conv", means, writer.weights("squeeze", writer.tensor("squeeze.weight")))
+    excited = writer.add("Conv", writer.add("Relu", hidden), writer.weights("excite", writer.tensor("excite.weight")))
+    return writer.add("Mul", x, writer.add("HardSigmoid", excited, alpha=1 / 6, beta=0.5))
+
+
+@to_onnx.register
+def _(op: MaxPool, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    x, (_, height, width) = inputs[0]
+    top, bottom = pool_padding(op, height, op.stride_y)
+    left, right = pool_padding(op, width, op.stride_x)
+    pads = (top, left, bottom, right)
+    if max(pads) >= op.size:  # ONNX forbids it; Darknet gives the lowest float there, torch -inf
+        raise TargetError(
+            f"{writer.name}: padding={op.padding} puts whole windows of size={op.size} outside of the map"
+        )
+    return writer.add("MaxPool", x, kernel_shape=(op.size, op.size), strides=(op.stride_y, op.stride_x), pads=pads)
+
+
+@to_onnx.register
+def _(op: AvgPool, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    return writer.add("GlobalAveragePool", inputs[0].name)
+
+
+@to_onnx.register
+def _(op: Upsample, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    scales = writer.factors(1, 1, op.stride, op.stride)
+    how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    y = writer.add("Resize", inputs[0].name, "", scales, **how)
+    return y if op.scale == 1.0 else writer.add("Mul", y, writer.number(op.scale))
+
+
+@to_onnx.register
+def _(op: Route, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    parts = [_part(writer, value, op) for value in inputs]
+    return parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=_CHANNELS)
+
+
+@to_onnx.register
+def _(op: Shortcut, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    total, (channels, _, _) = inputs[0]
+    for value in inputs[1:]:
+        total = writer.add("Add", total, _in_channels(writer, value, channels))
+    return activated(writer, total, op.activation)
+
+
+@to_onnx.register
+def _(op: ScaleChannels, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    scales, features = inputs
+    return activated(writer, writer.add("Mul", features.name, scales.name), op.activation)
+
+
+@to_onnx.register
+def _(op: Dropout, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    return inputs[0].name
+
+
+@to_onnx.register
+def _(op: Yolo, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    x, (channels, height, width) = inputs[0]
+    anchors = len(op.mask)
+    shape = writer.integers(0, anchors, channels // anchors, height, width)  # 0 leaves the batch as it is
+    return writer.add("Transpose", writer.add("Reshape", x, shape), perm=(0, 1, 3, 4, 2))
+
+
+def folded_weights(writer: NodeWriter) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gives weight and bias of the convolution that does its batch-norm's work too, computed in float64."""
+    scale = writer.tensor("norm.weight") / np.sqrt(writer.tensor("norm.running_var") + DARKNET_BN_EPS)
+    bias = writer.tensor("norm.bias") - writer.tensor("norm.running_mean") * scale
+    return writer.tensor("conv.weight") * scale[:, None, None, None], bias
+
+
+def pool_padding(op: MaxPool, side: int, stride: int) -> tuple[int, int]:
+    """Gives the cells before and behind a side of the map that windows really reach (maxpool_layer.c)."""
+    before = op.padding // 2
+    windows = (side + op.padding - op.size) // stride + 1
+    reach = (windows - 1) * stride + op.size
+    return before, max(0, reach - side - before)
+
+
+def _part(writer: NodeWriter, value: Value, op: Route) -> str:
+    if op.groups == 1:
+        return value.name
+    count = value.shape.channels // op.groups
+    return _channels(writer, value.name, op.group_id * count, (op.group_id + 1) * count)
+
+
+def _in_channels(writer: NodeWriter, value: Value, channels: int) -> str:
+    """The first ``channels`` of a map, or the map and zeros behind it."""
+    missing = channels - value.shape.channels
+    if missing < 0:
+        return _channels(writer, value.name, 0, channels)
+    return writer.add("Pad", value.name, writer.integers(0, 0, 0, 0, 0, missing, 0, 0)) if missing else value.name
+
+
+def _channels(writer: NodeWriter, x: str, first: int, end: int) -> str:
+    return writer.add("Slice", x, writer.integers(first), writer.integers(end), writer.integers(_CHANNELS))

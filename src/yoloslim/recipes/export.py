@@ -1,0 +1,80 @@
+"""Export as one workflow: written, run by its own runtime, and kept only where it gives what torch gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from yoloslim.errors import YoloslimError
+from yoloslim.export.onnx import export_onnx
+from yoloslim.files import write_atomically
+from yoloslim.runtime.artefact import open_artefact
+from yoloslim.runtime.detector import Backend
+from yoloslim.runtime.load import Model
+from yoloslim.runtime.torch_backend import TorchBackend
+from yoloslim.weights.description import Description
+
+MAX_REL_DIFF = 1e-4
+"""Largest difference of an exported network's head maps from torch's, relative to the largest value of each."""
+
+Batches = Iterable[NDArray[np.float32]]
+
+
+class ParityFailed(YoloslimError):
+    """An exported network that does not compute what torch computes; its file is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far two backends are apart.
+
+    Attributes:
+        max_abs_diff: largest difference of two head map values.
+        max_rel_diff: the same, relative to the largest value of the head map; nan where a value is not finite.
+    """
+
+    max_abs_diff: float
+    max_rel_diff: float
+
+
+def export(model: Model, path: Path, batches: Batches) -> Parity:
+    """Writes a model as an ONNX file and gives how far it is from torch.
+
+    Args:
+        batches: what both compute, shape (B, C, H, W), RGB in 0..1; at least one.
+
+    Raises:
+        ParityFailed: they differ by more than ``MAX_REL_DIFF``; an earlier file of that name is untouched.
+        TargetError: the network cannot be written.
+        BackendMissing: onnx or onnxruntime is not installed.
+    """
+    tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
+    with write_atomically(path) as temporary:
+        export_onnx(temporary, Description(model.graph, model.names, model.resize), tensors)
+        reference = TorchBackend(model.network, torch.device("cpu"))
+        found = parity(open_artefact(temporary).backend, reference, batches)
+        if not found.max_rel_diff <= MAX_REL_DIFF:  # nan is no parity either
+            text = (
+                f"differ from torch's by {found.max_rel_diff:.1e} of their largest value, allowed is {MAX_REL_DIFF:g}"
+            )
+            raise ParityFailed(f"{path}: not written: its head maps {text}; are the weights finite?")
+    return found
+
+
+def parity(found: Backend, expected: Backend, batches: Batches) -> Parity:
+    """Gives how far a backend's head maps are from those that are expected, at worst over heads and batches."""
+    pairs = [(ours, theirs) for batch in batches for ours, theirs in zip(found(batch), expected(batch), strict=True)]
+    absolute = [float(np.abs(ours - theirs).max()) for ours, theirs in pairs]
+    largest = [float(np.abs(theirs).max()) for _, theirs in pairs]
+    relative = [difference / (limit or 1.0) for difference, limit in zip(absolute, largest, strict=True)]
+    return Parity(float(np.max(absolute)), float(np.max(relative)))  # numpy's max keeps a nan
+
+
+def random_batch(shape: tuple[int, int, int], seed: int, count: int = 2) -> NDArray[np.float32]:
+    """Gives ``count`` pictures of noise of that shape (C, H, W), 0..1."""
+    return np.random.default_rng(seed).random((count, *shape), dtype=np.float32)

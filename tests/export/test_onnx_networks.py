@@ -1,0 +1,91 @@
+"""Whole networks give the same head maps in onnxruntime and in torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yoloslim.boxes.placement import place, to_batch
+from yoloslim.cfg.schema import ACTIVATIONS
+from yoloslim.graph.from_cfg import read_cfg
+from yoloslim.graph.graph import Graph
+from yoloslim.recipes.export import MAX_REL_DIFF
+from yoloslim.runtime.load import load
+from yoloslim.zoo.catalog import find, networks
+
+PUBLISHED = ["yolov3-tiny", "MobileNetV2-YOLOv3-Nano-coco", "yolo-fastest-1.1", "yolo-fastest-1.1-xl", "yoloface-500k"]
+
+# Each reads a map of 8 channels and gives one of the same size and channels, so that any row of them is a network.
+CONVOLUTION = "[convolutional]\nfilters=8\nsize=3\npad=1\nbatch_normalize=1\nactivation={}"
+BLOCKS = [
+    CONVOLUTION,
+    f"{CONVOLUTION}\ngroups=4",
+    "[depthwise]\nsize=3\npad=1\nbatch_normalize=1\nactivation={}",
+    f"{CONVOLUTION}\n[shortcut]\nfrom=-2\nactivation=leaky",
+    f"[convolutional]\nfilters=5\nactivation={{}}\n[shortcut]\nfrom=-2\n{CONVOLUTION}",
+    f"[convolutional]\nfilters=11\nactivation={{}}\n[shortcut]\nfrom=-2,-2\n{CONVOLUTION}",
+    f"{CONVOLUTION}\n[route]\nlayers=-1,-2\n[convolutional]\nfilters=8",
+    "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n[convolutional]\nfilters=4\nactivation={}\n[route]\nlayers=-1,-2",
+    "[maxpool]\nsize=2\nstride=1",
+    "[maxpool]\nsize=5\nstride=1",
+    "[maxpool]\nsize=2\nstride=2\n[upsample]\nstride=2\nscale=0.5",
+    "[avgpool]\n[convolutional]\nfilters=8\nactivation={}\n[scale_channels]\nfrom=-3\nactivation=relu",
+    "[convolutional]\nfilters=1\n[scale_channels]\nfrom=-2\nscale_wh=1\nactivation={}",
+    "[se]\nreduction=2",
+    "[dropout]\nprobability=0.5",
+    "[route]\nlayers=-1",
+]
+blocks = st.builds(str.replace, st.sampled_from(BLOCKS), st.just("{}"), st.sampled_from(sorted(ACTIVATIONS)))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(sections=st.lists(blocks, min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_any_network_gives_what_torch_gives(
+    tiny: Callable[..., Graph], random_network, difference, noise, sections: list[str], seed: int
+) -> None:
+    graph = tiny(CONVOLUTION.format("leaky"), *sections, size=(12, 16))
+
+    assert difference(random_network(graph, seed), noise(2, 3, 16, 12)) <= MAX_REL_DIFF
+
+
+@pytest.mark.parametrize("name", networks())
+def test_a_narrow_network_of_the_zoo_gives_what_torch_gives(name: str, random_network, difference, noise) -> None:
+    graph = find(name, classes=3, size=(96, 64), width=0.25)
+
+    assert difference(random_network(graph), noise(2, 3, 64, 96)) <= MAX_REL_DIFF
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", networks())
+def test_a_network_of_the_zoo_gives_what_torch_gives(name: str, random_network, difference, noise) -> None:
+    graph = find(name)
+
+    assert difference(random_network(graph), noise(1, *graph.input_shape)) <= MAX_REL_DIFF
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_weights_give_what_torch_gives(name: str, weights_dir: Path, data_dir: Path, difference) -> None:
+    network = load(weights_dir / f"{name}.weights", read_cfg(weights_dir / f"{name}.cfg")).network
+    _, height, width = network.graph.input_shape
+    pictures = [cv2.imread(str(path)) for path in sorted((data_dir / "images").glob("*.jpg"))]
+
+    batch = to_batch([place(picture, (width, height), "letterbox")[0] for picture in pictures])
+
+    assert len(batch) == 5
+    assert difference(network, batch) <= MAX_REL_DIFF
+
+
+def test_a_file_takes_batches_of_any_length(tiny, random_network, exported, noise) -> None:
+    backend = exported(random_network(tiny(CONVOLUTION.format("mish")))).backend
+    batch = noise(5, 3, 16, 16)
+
+    whole = backend(batch)[0]
+
+    assert whole.shape == (5, 2, 16, 16, 6)
+    one_by_one = np.concatenate([backend(batch[i : i + 1])[0] for i in range(5)])
+    np.testing.assert_allclose(one_by_one, whole, rtol=0, atol=1e-5)

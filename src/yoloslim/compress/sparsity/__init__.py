@@ -1,0 +1,1 @@
+"""Sparse training: gammas pushed towards zero, and how far they have come."""

@@ -1,0 +1,1 @@
+"""Differentiable losses of a detector."""

@@ -1,0 +1,76 @@
+"""Which cell and anchor answers for which object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yoloslim.graph.ops import Yolo
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The positive cells of one head; every tensor has one entry a match.
+
+    Attributes:
+        image: index of the picture in the batch.
+        anchor: index into the head's anchors.
+        row: cell from the top.
+        column: cell from the left.
+        box: shape (P, 4), centre x, centre y, width, height in cells of this head.
+        class_id: class of the object.
+    """
+
+    image: Tensor
+    anchor: Tensor
+    row: Tensor
+    column: Tensor
+    box: Tensor
+    class_id: Tensor
+
+    @property
+    def cells(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Index of the matches into a head map, (image, anchor, row, column)."""
+        return self.image, self.anchor, self.row, self.column
+
+
+def assign(
+    targets: Tensor, yolos: Sequence[Yolo], grids: Sequence[tuple[int, int]], size: tuple[int, int], threshold: float
+) -> list[Matches]:
+    """Gives each head's matches: the cell that holds an object's centre, with every anchor of a similar shape.
+
+    An anchor is similar when width and height, laid on the object's, overlap by more than ``threshold``; the best one
+    of all heads always counts, so no object is left out. There is no loop over objects.
+
+    Args:
+        targets: shape (M, 6): picture in the batch, class, centre x, centre y, width, height as shares of the input.
+        yolos: the heads.
+        grids: rows and columns of each head map.
+        size: width and height of the input, pixels.
+        threshold: of the anchor's overlap, 0..1 (Darknet's ``iou_thresh``).
+    """
+    similar = _similar_anchors(targets[:, 4:6] * targets.new_tensor(size), yolos, threshold)  # (M, all anchors)
+    parts = torch.split(similar, [len(yolo.mask) for yolo in yolos], dim=1)
+    return [_matches(targets, part, grid) for part, grid in zip(parts, grids, strict=True)]
+
+
+def _similar_anchors(sides: Tensor, yolos: Sequence[Yolo], threshold: float) -> Tensor:
+    """Bool of shape (M, anchors of all heads) from object sides (M, 2) in pixels."""
+    anchors = sides.new_tensor([pair for yolo in yolos for pair in yolo.used_anchors])  # (K, 2)
+    overlap = torch.minimum(sides[:, None], anchors).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + anchors.prod(1) - overlap + 1e-9)
+    best = iou == iou.amax(1, keepdim=True)
+    return (iou > threshold) | best
+
+
+def _matches(targets: Tensor, similar: Tensor, grid: tuple[int, int]) -> Matches:
+    index, anchor = similar.nonzero(as_tuple=True)
+    chosen = targets[index]
+    rows, columns = grid
+    box = chosen[:, 2:6] * chosen.new_tensor([columns, rows, columns, rows])
+    column = box[:, 0].long().clamp(0, columns - 1)
+    row = box[:, 1].long().clamp(0, rows - 1)
+    return Matches(chosen[:, 0].long(), anchor, row, column, box, chosen[:, 1].long())

@@ -1,0 +1,105 @@
+"""The loss of a YOLO detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from yoloslim.graph.ops import Yolo
+from yoloslim.losses.assign import Matches, assign
+from yoloslim.losses.decode import logits_of, matched_boxes
+from yoloslim.losses.iou import IouKind, paired_iou
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """Weights and choices of the detection loss.
+
+    Attributes:
+        box: weight of the box term, a mean over matches.
+        objectness: weight of the objectness term, a sum over the cells of one picture.
+        classes: weight of the class term, a sum over classes, mean over matches.
+        iou: box loss.
+        anchor_threshold: an anchor answers for an object when their shapes overlap by more, 0..1.
+        label_smoothing: class targets are ``1 - s / 2`` and ``s / 2``.
+    """
+
+    box: float = 3.5
+    objectness: float = 0.0133
+    classes: float = 0.4
+    iou: IouKind = "ciou"
+    anchor_threshold: float = 0.213
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """The weighted terms of one batch, scalars."""
+
+    box: Tensor
+    objectness: Tensor
+    classes: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        return self.box + self.objectness + self.classes
+
+
+def detection_loss(
+    head_maps: Sequence[Tensor], targets: Tensor, yolos: Sequence[Yolo], size: tuple[int, int], settings: LossSettings
+) -> LossTerms:
+    """Gives the loss of a batch, computed in float32; it depends on neither the batch nor the picture size.
+
+    Objectness is trained towards the overlap of the predicted box with its object, which ranks boxes by how well they
+    fit (Redmon & Farhadi, 2018, use 1).
+
+    Args:
+        head_maps: one a head, shape (B, anchors, h, w, 5 + classes), raw.
+        targets: shape (M, 6): picture in the batch, class, centre x, centre y, width, height as shares of the input.
+        yolos: the heads.
+        size: width and height of the input, pixels.
+    """
+    with torch.autocast(head_maps[0].device.type, enabled=False):
+        maps = [head_map.float() for head_map in head_maps]
+        grids = [(m.shape[2], m.shape[3]) for m in maps]
+        matches = assign(targets.float(), yolos, grids, size, settings.anchor_threshold)
+        parts = [
+            _head_terms(m, found, yolo, size, settings) for m, found, yolo in zip(maps, matches, yolos, strict=True)
+        ]
+        count = sum(len(found.image) for found in matches)
+        box, objectness, classes = (torch.stack(terms).sum() for terms in zip(*parts, strict=True))
+        share = 1 / max(count, 1)
+        return LossTerms(
+            settings.box * box * share,
+            settings.objectness * objectness / len(maps[0]),
+            settings.classes * classes * share,
+        )
+
+
+def _head_terms(
+    head_map: Tensor, matches: Matches, yolo: Yolo, size: tuple[int, int], settings: LossSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums over one head: box loss and class loss of its matches, objectness loss of its cells."""
+    stride = (size[0] / head_map.shape[3], size[1] / head_map.shape[2])
+    raw = head_map[matches.cells]  # (P, 5 + classes)
+    boxes = matched_boxes(raw, matches, yolo, stride)
+    fit = paired_iou(boxes, matches.box, settings.iou)
+    cells = head_map.shape[:4]
+    quality = fit.detach().clamp(min=0)
+    wanted = head_map.new_zeros(cells.numel()).scatter_reduce(0, _flat(matches, cells), quality, "amax").view(cells)
+    objectness = F.binary_cross_entropy_with_logits(logits_of(head_map[..., 4], yolo), wanted, reduction="sum")
+    smooth = settings.label_smoothing
+    labels = F.one_hot(matches.class_id, yolo.classes).to(raw.dtype) * (1 - smooth) + smooth / 2
+    classes = F.binary_cross_entropy_with_logits(logits_of(raw[:, 5:], yolo), labels, reduction="sum")
+    return (1 - fit).sum(), objectness, classes
+
+
+def _flat(matches: Matches, shape: torch.Size) -> Tensor:
+    """Index of the matches into all cells of a head, laid out (B, anchors, h, w)."""
+    image, anchor, row, column = matches.cells
+    return ((image * shape[1] + anchor) * shape[2] + row) * shape[3] + column

@@ -8,7 +8,10 @@ from hypothesis import settings
 
 # Read when torch is first imported, here and in the processes that tests start: two workers on two cores must not
 # start two threads each. Setting it through torch would import torch for tests that need none.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # over the 2 that a worker inherits from the process that started it
+else:
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 settings.register_profile("local", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)

@@ -11,7 +11,9 @@ import typer
 
 from yoloslim import __version__
 from yoloslim.cli.cfg import cfg
+from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
+from yoloslim.cli.demo import demo
 from yoloslim.cli.detect import detect
 from yoloslim.cli.eval import evaluate
 from yoloslim.cli.export import export
@@ -31,6 +33,8 @@ app = typer.Typer(
 )
 
 _COMMANDS: dict[str, Callable[..., Result]] = {
+    "demo": demo,
+    "compress": compress,
     "zoo": zoo,
     "cfg": cfg,
     "info": info,

@@ -1,0 +1,123 @@
+"""Tables of results: one JSON a cell, run only where it is missing, printed as Markdown.
+
+    python benchmarks/quality.py --list                     the tables, and how much of each has been run
+    python benchmarks/quality.py prune-coco128              run what is missing, then print the table
+    python benchmarks/quality.py prune-coco128 --show       print the table; a cell that was not run says so
+    python benchmarks/quality.py prune-coco128 --cells 'yolo-fastest*'     only cells whose name matches
+
+A cell is what the ``yoloslim`` command itself reports, with the command line, versions, machine and seconds beside it
+in ``benchmarks/results/TABLE/``. Pictures and weights are found through the environment variable YOLOSLIM_TEST_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tables import TABLES, Cell, Table
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("yoloslim", "torch", "numpy", "opencv-python-headless", "faster-coco-eval")
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", nargs="?", choices=sorted(TABLES), help="the table to run and print")
+    parser.add_argument("--list", action="store_true", help="list the tables")
+    parser.add_argument("--show", action="store_true", help="run nothing, only print")
+    parser.add_argument("--cells", default="*", metavar="PATTERN", help="only cells whose name matches")
+    args = parser.parse_args()
+    if args.list or args.table is None:
+        print(
+            "\n".join(
+                f"{name:20} {done(table)} of {len(table.cells)} cells: {table.title}" for name, table in TABLES.items()
+            )
+        )
+        return
+    table = TABLES[args.table]
+    if not args.show:
+        for cell in table.cells:
+            if fnmatch.fnmatch(cell.name, args.cells) and read(table, cell) is None:
+                run(table, cell)
+    print(markdown(table))
+
+
+def done(table: Table) -> int:
+    """Gives the number of cells that have been run."""
+    return sum(read(table, cell) is not None for cell in table.cells)
+
+
+def read(table: Table, cell: Cell) -> dict[str, Any] | None:
+    """Gives the record of a cell, None where it has not been run."""
+    path = RESULTS / table.name / f"{cell.name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def run(table: Table, cell: Cell) -> None:
+    """Runs the commands of a cell in an empty folder and stores what the last one reports."""
+    print(f"{table.name}: {cell.name}", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for command in cell.commands:
+            execute([*shlex.split(command), "--json", "report.json"], Path(folder))
+        report = json.loads((Path(folder) / "report.json").read_text())
+    record = {
+        "cell": cell.name,
+        "commands": list(cell.commands),
+        "seconds": round(time.perf_counter() - start, 1),
+        "machine": machine(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "report": {key: report[key] for key in cell.keys},
+    }
+    path = RESULTS / table.name / f"{cell.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def execute(words: Sequence[str], folder: Path) -> None:
+    """Runs one ``yoloslim`` command in a folder; its output shows only when it fails."""
+    examples = Path(__file__).resolve().parent.parent / "examples"
+    expanded = [os.path.expandvars(word.replace("examples/", f"{examples}/")) for word in words]
+    done = subprocess.run([sys.executable, "-m", *expanded], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{shlex.join(words)}\n{done.stderr}")
+
+
+def machine() -> dict[str, Any]:
+    """Gives what the figures were measured on."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return {"cpu": models[0] if models else platform.processor(), "cores": os.cpu_count(), "system": platform.system()}
+
+
+def markdown(table: Table) -> str:
+    """Gives the table as Markdown; a cell that was not run says so."""
+    lines = ["| " + " | ".join([table.corner, *table.columns]) + " |", "|" + "---|" * (len(table.columns) + 1)]
+    for row in table.rows:
+        texts = [row]
+        for column in table.columns:
+            cell = table.at(row, column)
+            record = read(table, cell)
+            texts.append("not run" if record is None else cell.text(record["report"]))
+        lines.append("| " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

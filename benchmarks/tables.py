@@ -1,0 +1,92 @@
+"""The tables that ``quality.py`` knows: which commands each cell runs and which of their figures it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One measurement.
+
+    Attributes:
+        name: also its file's name.
+        commands: ``yoloslim`` commands, run one after the other in an empty folder; the last one's report counts.
+        keys: what is stored of that report.
+        text: what the table shows of it.
+    """
+
+    name: str
+    row: str
+    column: str
+    commands: tuple[str, ...]
+    keys: tuple[str, ...]
+    text: Callable[[Report], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells in rows and columns.
+
+    Attributes:
+        corner: heading of the first column.
+    """
+
+    name: str
+    title: str
+    corner: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+    def at(self, row: str, column: str) -> Cell:
+        """Gives one cell."""
+        return next(cell for cell in self.cells if (cell.row, cell.column) == (row, column))
+
+
+WEIGHTS = "${YOLOSLIM_TEST_DATA}/weights"
+PRUNED = ("yolov3-tiny", "yolo-fastest-1.1", "yolo-fastest-1.1-xl", "MobileNetV2-YOLOv3-Nano-coco")
+PERCENTS = (5, 10, 20)
+
+
+def model_options(network: str) -> str:
+    """Gives --cfg and --weights; yolov3-tiny by its zoo name, whose masks fit the published weights."""
+    cfg = network if network == "yolov3-tiny" else f"{WEIGHTS}/{network}.cfg"
+    return f"--cfg {cfg} --weights {WEIGHTS}/{network}.weights --data examples/coco128.yaml"
+
+
+def dense_cell(network: str) -> Cell:
+    """Measures a network as published."""
+    command = f"yoloslim eval {model_options(network)}"
+    return Cell(f"{network}-dense", network, "dense", (command,), ("map50", "map"), lambda r: f"{r['map50']:.3f}")
+
+
+def pruned_cell(network: str, percent: int, recalibrated: bool) -> Cell:
+    """Measures a network after ``normal`` pruning, with or without batch-norm measured anew."""
+    command = f"yoloslim prune {model_options(network)} --method normal --percent {percent / 100} --out pruned"
+    column, suffix = f"{percent} %", ""
+    if recalibrated:
+        command, column, suffix = f"{command} --recalibrate 128", f"{column}, recalibrated", "-recalibrated"
+
+    def text(report: Report) -> str:
+        change = report["params"]["after"] / report["params"]["before"] - 1
+        return f"{report['map50']['after']:.3f} ({100 * change:.0f} % parameters)"
+
+    keys = ("method", "params", "macs", "map50", "max_abs_diff")
+    return Cell(f"{network}-{percent}{suffix}", network, column, (command,), keys, text)
+
+
+def prune_coco128() -> Table:
+    """COCO networks pruned without sparse training or fine-tuning."""
+    cells = [dense_cell(network) for network in PRUNED]
+    cells += [pruned_cell(n, p, again) for n in PRUNED for p in PERCENTS for again in (False, True)]
+    columns = tuple(dict.fromkeys(cell.column for cell in cells))
+    title = "AP50 on coco128 val2017 after `normal` pruning, no sparse training, no fine-tuning"
+    return Table("prune-coco128", title, "network", PRUNED, columns, tuple(cells))
+
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(),)}

@@ -1,0 +1,100 @@
+"""``yoloslim compress``: a recipe from training to a measured artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from yoloslim.cli.session import Result, Session
+
+if TYPE_CHECKING:
+    from yoloslim.engine.settings import TrainSettings
+    from yoloslim.engine.train import Hooks
+    from yoloslim.recipes.result_page import Stage
+    from yoloslim.recipes.schema import Recipe
+
+
+def compress(
+    session: Session,
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as train.epochs=3; repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
+) -> Result:
+    """Train, train sparse, prune, fine-tune, export and measure, as a recipe says."""
+    from yoloslim.recipes.read import read_recipe
+
+    found = read_recipe(recipe, changes or ())
+    if dry_run:
+        session.print(_text(found))
+        return {"recipe": asdict(found)}
+    return run_recipe(session, found)
+
+
+def run_recipe(session: Session, recipe: Recipe) -> Result:
+    """Runs a recipe with its progress shown, prints the table and gives the JSON."""
+    from yoloslim.cli.inputs import graph_of
+    from yoloslim.recipes.compress import Watch, compress
+
+    def told(name: str, found: bool) -> None:
+        session.print(f"{name}: done before" if found else f"{name} ...")
+
+    stages = compress(recipe, graph_of(recipe.model.cfg), Watch(told, lambda name, s: _hooks(session, name, s)))
+    show_stages(session, stages)
+    folder = Path(stages[0].path).parent.parent
+    session.print(f"summary     {folder / 'summary.json'}\nreport      {folder / 'report.html'}")
+    return {"folder": str(folder), "stages": [asdict(stage) for stage in stages]}
+
+
+def show_stages(session: Session, stages: Sequence[Stage]) -> None:
+    """Prints a row a stage."""
+    from yoloslim.cli.tables import table
+
+    first = stages[0]
+    rows = [
+        (
+            stage.name,
+            f"{stage.params:,}",
+            f"{100 * stage.params / first.params:.0f} %",
+            f"{stage.macs / 1e6:,.0f}",
+            f"{stage.bytes / 1e6:.2f}",
+            f"{stage.map50:.4f}",
+            f"{stage.latency_ms:.1f} {stage.backend}",
+        )
+        for stage in stages
+    ]
+    session.print(table(("stage", "parameters", "", "MMACs", "MB", "AP50", "ms a picture"), rows))
+
+
+def _hooks(session: Session, name: str, settings: TrainSettings) -> Hooks:
+    """A line an epoch, and the time left."""
+    from yoloslim.engine.train import Hooks
+
+    return Hooks(on_row=_row_printer(session, name, settings.epochs))
+
+
+def _row_printer(session: Session, name: str, epochs: int) -> Callable[[dict[str, float]], None]:
+    def show(row: dict[str, float]) -> None:
+        left = row["seconds"] * (epochs - row["epoch"])
+        accuracy = f"  AP50 {row['map50']:.4f}" if "map50" in row else ""
+        small = f"  small gammas {100 * row['small_gammas']:.0f} %" if "small_gammas" in row else ""
+        text = f"  {name} {row['epoch']:.0f}/{epochs}  loss {row['loss']:.3f}{accuracy}{small}"
+        session.print(f"{text}  {row['seconds']:.0f} s, {left / 60:.0f} min left")
+
+    return show
+
+
+def _text(recipe: Recipe) -> str:
+    lines = []
+    for key, value in asdict(recipe).items():
+        if isinstance(value, dict):
+            lines += [f"[{key}]", *(f"{name} = {item!r}" for name, item in value.items()), ""]
+        else:
+            lines.append(f"{key} = {value!r}")
+    return "\n".join(lines)

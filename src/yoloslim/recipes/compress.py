@@ -1,0 +1,217 @@
+"""The whole road: train, train sparse, prune, fine-tune, export, measure; every stage kept, none done twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yoloslim.boxes.detect import DetectSettings
+from yoloslim.compress.pruning.methods import PruneSettings, plan_pruning
+from yoloslim.compress.pruning.plan import save_plan
+from yoloslim.compress.pruning.search import plan_to_target
+from yoloslim.data.datafile import load_data_file
+from yoloslim.data.dataset import Dataset, load_dataset
+from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.train import Hooks
+from yoloslim.errors import RecipeError
+from yoloslim.files import write_atomically
+from yoloslim.graph.cost import total_cost
+from yoloslim.graph.graph import Graph
+from yoloslim.graph.lanes import trace_lanes
+from yoloslim.recipes.evaluate import evaluate_on
+from yoloslim.recipes.export import export, random_batch
+from yoloslim.recipes.pictures import picture_batches
+from yoloslim.recipes.prune import prune
+from yoloslim.recipes.result_page import Stage, write_result_page
+from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.start import starting_model
+from yoloslim.recipes.train import Material, measure, train_model
+from yoloslim.runtime.artefact import open_artefact
+from yoloslim.runtime.detector import Backend
+from yoloslim.runtime.load import Model, load, with_network
+from yoloslim.runtime.save import save_all
+from yoloslim.runtime.torch_backend import TorchBackend, choose_device
+
+_log = logging.getLogger(__name__)
+
+_RUNS = 20
+_WARM_UP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is told while it runs.
+
+    Attributes:
+        stage: called with a stage's name and whether its result was there already.
+        hooks: gives the training hooks of a stage, for a progress bar.
+    """
+
+    stage: Callable[[str, bool], None] = lambda name, found: None
+    hooks: Callable[[str, TrainSettings], Hooks] = lambda name, settings: Hooks()
+
+
+def compress(recipe: Recipe, graph: Graph, watch: Watch | None = None) -> tuple[Stage, ...]:
+    """Runs every stage of a recipe and gives their figures; stages that are done are not done again.
+
+    Args:
+        graph: the network that the recipe names, at the size of its cfg.
+
+    Raises:
+        YoloslimError: something in the recipe cannot be honoured; told before anything runs where it can be.
+    """
+    return _Road(recipe, graph, watch or Watch()).run()
+
+
+class _Road:
+    def __init__(self, recipe: Recipe, graph: Graph, watch: Watch) -> None:
+        self.recipe, self.watch = recipe, watch
+        self.folder = Path(recipe.out or f"runs/compress/{recipe.name}")
+        self.material = _material(recipe)
+        _check_same_recipe(recipe, self.folder)
+        start = starting_model(_at_size(graph, recipe), recipe.model.weights, self.material.training.names, recipe.seed)
+        for note in start.notes:
+            _log.info("%s", note)
+        self.model = replace(start, resize=recipe.data.resize)
+        self.stages: list[Stage] = []
+
+    def run(self) -> tuple[Stage, ...]:
+        recipe = self.recipe
+        sparse = replace(
+            recipe.train,
+            epochs=recipe.sparsity.epochs,
+            learning_rate=recipe.sparsity.learning_rate or recipe.train.learning_rate,
+        )
+        self._do("dense", lambda folder: self._train(folder, "dense", recipe.train))
+        if recipe.sparsity.epochs:
+            self._do("sparse", lambda folder: self._train(folder, "sparse", sparse))
+        self._do("pruned", self._prune)
+        if recipe.finetune.epochs:
+            self._do("finetuned", lambda folder: self._train(folder, "finetuned", recipe.finetune))
+        for kind in recipe.export.formats:
+            self._do("exported", lambda folder, kind=kind: self._export(folder, kind))  # type: ignore[misc]
+        write_result_page(self.folder, self.recipe, self.stages, self.material)
+        return tuple(self.stages)
+
+    def _do(self, name: str, work: Callable[[Path], Stage]) -> None:
+        folder = self.folder / name
+        record = folder / "stage.json"
+        self.watch.stage(name, record.exists())
+        if record.exists():
+            stage = Stage(**json.loads(record.read_text()))
+        else:
+            stage = work(folder)
+            _write_json(record, asdict(stage))
+        if Path(stage.path).suffix == ".safetensors":
+            self.model = load(Path(stage.path), None)
+        self.stages.append(stage)
+        _write_json(self.folder / "summary.json", {"schema": 1, "stages": [asdict(s) for s in self.stages]})
+
+    def _train(self, folder: Path, name: str, settings: TrainSettings) -> Stage:
+        if settings.epochs:
+            sparsity = self.recipe.sparsity if name == "sparse" else None
+            hooks = self.watch.hooks(name, settings)
+            arguments = {"device": self.recipe.device, "sparsity": sparsity, "watch": hooks}
+            model, _, problems = train_model(self.model, self.material, settings, folder, **arguments)  # type: ignore[arg-type]
+            if problems:
+                _log.warning("%d problems of the training pictures; the first: %s", len(problems), problems[0])
+        else:
+            model = self.model
+        return self._kept(model, folder, name)
+
+    def _prune(self, folder: Path) -> Stage:
+        table = self.recipe.prune
+        settings = PruneSettings(table.percent or 0.0, table.round, table.min_keep, table.normalize)
+        network = self.model.network
+        if table.target:
+            plan = plan_to_target(network, table.method, settings, table.target)
+        else:
+            plan = plan_pruning(network, table.method, settings)
+        shape = self.model.graph.input_shape
+        size = (shape.width, shape.height)
+        batches = picture_batches(self.material.training, table.recalibrate, size, self.model.resize, 8)
+        pruned = prune(network, plan, folding=table.fold, batches=batches)
+        save_plan(plan, self.model.graph, trace_lanes(self.model.graph), folder)
+        return self._kept(with_network(self.model, pruned.network), folder, "pruned")
+
+    def _kept(self, model: Model, folder: Path, name: str) -> Stage:
+        """Writes a model as cfg, weights and checkpoint, and measures it."""
+        model = replace(model, resize=self.recipe.data.resize, names=self.material.training.names)
+        *_, checkpoint = save_all(model, folder, self.recipe.name)
+        backend = TorchBackend(model.network, choose_device(self.recipe.device))
+        figures = measure(model, self.material, self.recipe.device)
+        return self._stage(name, model, checkpoint, (figures["map50"], figures["map"]), backend)
+
+    def _export(self, folder: Path, kind: str) -> Stage:
+        path = folder / f"{self.recipe.name}.{kind}"
+        shape = self.model.graph.input_shape
+        export(self.model, path, [random_batch(shape, self.recipe.seed)])
+        artefact = open_artefact(path)
+        detector = artefact.detector(DetectSettings(conf=0.001))
+        result, _ = evaluate_on(detector, self.material.validation)
+        return self._stage("exported", self.model, path, (result.map50, result.map), artefact.backend)
+
+    def _stage(self, name: str, model: Model, path: Path, accuracy: tuple[float, float], backend: Backend) -> Stage:
+        cost = total_cost(model.graph)
+        kind = "torch" if isinstance(backend, TorchBackend) else "onnxruntime"
+        ms = latency_ms(backend, model.graph)
+        return Stage(name, cost.params, cost.macs, path.stat().st_size, *accuracy, ms, kind, str(path))
+
+
+def latency_ms(backend: Backend, graph: Graph) -> float:
+    """Gives the median time of a backend for one picture, network alone, milliseconds."""
+    batch = np.zeros((1, *graph.input_shape), np.float32)
+    times = []
+    for _ in range(_WARM_UP + _RUNS):
+        start = time.perf_counter()
+        backend(batch)
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times[_WARM_UP:])
+
+
+def _material(recipe: Recipe) -> Material:
+    data_file = load_data_file(recipe.data.data)
+    for note in data_file.notes:
+        _log.info("%s", note)
+    sets: list[Dataset] = []
+    for split in ("train", "val"):
+        dataset = load_dataset(data_file, split)
+        sets.append(replace(dataset, single_class=dataset.single_class or recipe.data.single_class))
+    return Material(sets[0], sets[1], recipe.data.resize, recipe.augment, recipe.loss)
+
+
+def _at_size(graph: Graph, recipe: Recipe) -> Graph:
+    size = recipe.data.size
+    if not size:
+        return graph
+    return graph.with_size(*(size if isinstance(size, tuple) else (size, size)))
+
+
+def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes the recipe beside its results; a folder of another recipe is refused, so that nothing is mixed.
+
+    Raises:
+        RecipeError: the folder holds the results of another recipe; names what differs.
+    """
+    path = folder / "recipe.json"
+    now = json.loads(json.dumps(asdict(recipe)))
+    if not path.exists():
+        _write_json(path, now)
+        return
+    before = json.loads(path.read_text())
+    changed = [key for key in now if now[key] != before.get(key) and key not in ("out", "device")]
+    if changed:
+        raise RecipeError(f"{folder} holds the run of another recipe ({', '.join(changed)} changed); set another out")
+
+
+def _write_json(path: Path, record: Any) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,0 +1,72 @@
+"""What a compression gave, as rows and as a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+from yoloslim.boxes.detect import DetectSettings
+from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.train import Material
+from yoloslim.report.drawing import draw
+from yoloslim.report.page import Pair, write_page
+from yoloslim.runtime.artefact import is_artefact, open_artefact
+from yoloslim.runtime.detector import Detector
+from yoloslim.runtime.load import load
+from yoloslim.runtime.torch_backend import TorchBackend, choose_device
+
+_PICTURES = 10  # side by side in the report
+_SHOWN = 0.25  # smallest score of a box in these
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage gave.
+
+    Attributes:
+        bytes: of the file.
+        map50: on the validation pictures, 0..1.
+        latency_ms: median of single pictures, network alone, by ``backend`` on this machine.
+        path: the checkpoint or artefact.
+    """
+
+    name: str
+    params: int
+    macs: int
+    bytes: int
+    map50: float
+    map: float
+    latency_ms: float
+    backend: str
+    path: str
+
+
+def write_result_page(folder: Path, recipe: Recipe, stages: Sequence[Stage], material: Material) -> None:
+    """Writes ``report.html``: the table, AP over the epochs, pictures with boxes of the first and the last stage."""
+    curves = {}
+    for stage in stages:
+        results = Path(stage.path).parent / "results.json"
+        if results.exists():
+            curves[stage.name] = json.loads(results.read_text())
+    detectors = [detector_of(Path(stage.path), recipe) for stage in (stages[0], stages[-1])]
+    pairs = []
+    for loaded in islice((s for s in material.validation if s.picture is not None), _PICTURES):
+        assert loaded.picture is not None
+        drawn = [draw(loaded.picture, found([loaded.picture])[0], material.validation.names) for found in detectors]
+        pairs.append(Pair(loaded.sample.path.name, *drawn))
+    write_page(folder / "report.html", recipe.name, [asdict(stage) for stage in stages], curves, pairs)
+
+
+def detector_of(path: Path, recipe: Recipe) -> Detector:
+    """Gives a detector of a stage's checkpoint or artefact, for showing."""
+    settings = DetectSettings(conf=_SHOWN)
+    if is_artefact(path):
+        return open_artefact(path).detector(settings)
+    model = load(path, None)
+    shape = model.graph.input_shape
+    yolos = tuple(yolo for _, yolo in model.graph.heads)
+    backend = TorchBackend(model.network, choose_device(recipe.device))
+    return Detector(backend, yolos, (shape.width, shape.height), model.resize, settings)

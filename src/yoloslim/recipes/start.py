@@ -1,0 +1,57 @@
+"""The network that a training starts from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from yoloslim.graph.graph import Graph
+from yoloslim.graph.shapes import infer_shapes
+from yoloslim.nn.network import Network
+from yoloslim.runtime.load import Model, load
+from yoloslim.weights.heads import head_convolutions, with_classes
+
+_OBJECTS_A_PICTURE = 8.0
+"""Objects expected in a picture of 640 pixels, for the bias of fresh heads (Lin et al., Focal Loss, 2017)."""
+
+
+def starting_model(graph: Graph, weights: str, names: tuple[str, ...], seed: int) -> Model:
+    """Gives a model of the graph for the classes ``names``, from a file of weights where one is given.
+
+    Heads of another class count, and heads of fresh networks, start with biases that expect few objects.
+
+    Args:
+        graph: the network; its class count is replaced by that of ``names``.
+        weights: a file for any class count; empty for fresh weights.
+        seed: of fresh weights.
+
+    Raises:
+        WeightsError: the weights do not fit the network.
+    """
+    fitted = graph if graph.classes == len(names) else with_classes(graph, len(names))
+    torch.manual_seed(seed)
+    if not weights:
+        model = Model(Network(fitted))
+        prepare_heads(model.network, tuple(head_convolutions(fitted)))
+        return replace(model, names=names)
+    model = load(Path(weights), fitted)
+    prepare_heads(model.network, tuple(name for name in head_convolutions(fitted) if name in model.missing))
+    return replace(model, names=names)
+
+
+def prepare_heads(network: Network, fresh: tuple[str, ...]) -> None:
+    """Sets the biases of fresh head convolutions, in place, so that training does not begin with drowning in boxes."""
+    shapes = infer_shapes(network.graph)
+    yolos = head_convolutions(network.graph)
+    for name in fresh:
+        conv = network.get_submodule(name).get_submodule("conv")
+        cells = shapes[name].height * shapes[name].width
+        share = 640**2 / (network.graph.input_shape.width * network.graph.input_shape.height)
+        yolo = yolos[name]
+        with torch.no_grad():
+            bias = conv.bias.view(len(yolo.mask), -1)  # type: ignore[operator]
+            bias[:, 4] = math.log(_OBJECTS_A_PICTURE / (cells * share))
+            bias[:, 5:] = math.log(0.6 / max(yolo.classes - 0.99, 1.0))

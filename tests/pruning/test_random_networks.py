@@ -1,0 +1,258 @@
+"""The theorem, the round trip through text and the lanes, on networks nobody would design."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yoloslim.cfg.schema import ACTIVATIONS
+from yoloslim.compress.pruning.mask import mask
+from yoloslim.compress.pruning.plan import PruningPlan
+from yoloslim.compress.pruning.shrink import shrink
+from yoloslim.graph.from_cfg import parse_cfg
+from yoloslim.graph.graph import IMAGE, Graph, Node
+from yoloslim.graph.lanes import trace_lanes
+from yoloslim.graph.ops import Convolution, Route, ScaleChannels, Shape, Shortcut
+from yoloslim.graph.shapes import infer_shapes
+from yoloslim.graph.to_cfg import to_cfg
+from yoloslim.nn.network import Network
+
+Channel = tuple[str, int]
+RandomNetwork = Callable[[Graph, int], Network]
+RandomPlan = Callable[[Graph, float, int], PruningPlan]
+
+NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
+HEAD = "[yolo]\nmask=0\nclasses=1\nanchors=4,4"
+MAX_LAYERS = 12
+activations = st.sampled_from(sorted(ACTIVATIONS))
+
+
+def section(kind: str, **options: object) -> str:
+    return "\n".join([f"[{kind}]", *(f"{key}={value}" for key, value in options.items())])
+
+
+class Draft:
+    """Sections so far, with the shape of each layer; heads give boxes and are read by nothing."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.sections: list[str] = []
+
+    def add(self, *sections: str) -> None:
+        self.sections.extend(sections)
+        self.shapes = list(infer_shapes(parse_cfg(self.text)).values())[1:]
+
+    @property
+    def text(self) -> str:
+        return NET + "\n".join(self.sections) + "\n"
+
+    @property
+    def last(self) -> Shape:
+        return self.shapes[-1]
+
+    def readable(self, like: Shape | None = None) -> list[int]:
+        """Gives the layers that can be read: all but heads, of the same size as ``like`` where given."""
+        layers = (i for i, text in enumerate(self.sections) if text != HEAD)
+        return [i for i in layers if like is None or self.shapes[i][1:] == like[1:]]
+
+
+def add_convolution(d: Draft) -> None:
+    divisors = [g for g in range(1, d.last.channels + 1) if d.last.channels % g == 0]
+    groups = d.draw(st.sampled_from(divisors))
+    size = d.draw(st.sampled_from([1, 3]))
+    filters, stride = groups * d.draw(st.integers(1, max(1, 8 // groups))), d.draw(st.sampled_from([1, 1, 2]))
+    norm = int(d.draw(st.booleans()))
+    options = {"filters": filters, "size": size, "stride": stride, "pad": 1, "groups": groups}
+    d.add(section("convolutional", batch_normalize=norm, **options, activation=d.draw(activations)))
+
+
+def add_depthwise(d: Draft) -> None:
+    d.add(section("depthwise", size=3, pad=1, batch_normalize=1, activation=d.draw(activations)))
+
+
+def add_shortcut(d: Draft) -> None:
+    layers = d.draw(st.lists(st.sampled_from(d.readable(d.last)), min_size=1, max_size=2))
+    activation = d.draw(activations)
+    d.add(section("shortcut", **{"from": ",".join(map(str, layers))}, activation=activation))
+
+
+def add_route(d: Draft) -> None:
+    size = d.shapes[d.draw(st.sampled_from(d.readable()))]
+    layers = d.draw(st.lists(st.sampled_from(d.readable(size)), min_size=1, max_size=3))
+    groups = d.draw(st.sampled_from([g for g in (1, 2, 3) if all(d.shapes[i].channels % g == 0 for i in layers)]))
+    group_id = d.draw(st.integers(0, groups - 1))
+    d.add(section("route", layers=",".join(map(str, layers)), groups=groups, group_id=group_id))
+
+
+def add_pool(d: Draft) -> None:
+    stride = 2 if min(d.last[1:]) > 1 and d.draw(st.booleans()) else 1
+    d.add(section("maxpool", size=d.draw(st.sampled_from([2, 3, 5])), stride=stride))
+
+
+def add_upsample(d: Draft) -> None:
+    if d.last.height <= 16:
+        d.add(section("upsample", stride=2, scale=d.draw(st.sampled_from([1, 0.5]))))
+
+
+def add_scaled_channels(d: Draft) -> None:
+    target = d.draw(st.sampled_from(d.readable()))
+    scales = section("convolutional", filters=d.shapes[target].channels, activation=d.draw(activations))
+    d.add("[avgpool]", scales, section("scale_channels", **{"from": target}, activation=d.draw(activations)))
+
+
+def add_scaled_cells(d: Draft) -> None:
+    target = d.draw(st.sampled_from(d.readable(d.last)))
+    d.add(section("convolutional", filters=1), section("scale_channels", **{"from": target}, scale_wh=1))
+
+
+def add_squeeze(d: Draft) -> None:
+    d.add(section("se", reduction=d.draw(st.integers(1, 4))))
+
+
+def add_dropout(d: Draft) -> None:
+    d.add(section("dropout", probability=0.5))
+
+
+def add_head(d: Draft) -> None:
+    d.add(section("convolutional", filters=6, activation="linear"), HEAD)
+
+
+STEPS = (
+    add_convolution,
+    add_convolution,
+    add_depthwise,
+    add_shortcut,
+    add_shortcut,
+    add_route,
+    add_route,
+    add_pool,
+    add_upsample,
+    add_scaled_channels,
+    add_scaled_cells,
+    add_squeeze,
+    add_dropout,
+)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Networks of up to a dozen layers under one or two heads."""
+    draft = Draft(draw)
+    draft.add(
+        section("convolutional", filters=draw(st.integers(2, 8)), batch_normalize=1, activation=draw(activations))
+    )
+    for step in draw(st.lists(st.sampled_from(STEPS), max_size=MAX_LAYERS)):
+        if len(draft.sections) < MAX_LAYERS:
+            step(draft)
+    add_head(draft)
+    if draw(st.booleans()):
+        draft.add(section("route", layers=draw(st.sampled_from(draft.readable()))))
+        add_head(draft)
+    return parse_cfg(draft.text)
+
+
+def pairs_that_must_live_together(graph: Graph) -> Iterator[tuple[Channel, Channel]]:
+    """Yields pairs of channels, written down layer by layer without the code under test."""
+    shapes = infer_shapes(graph)
+    for node in graph:
+        counts = [shapes[name].channels for name in node.inputs]
+        yield from (((node.name, i), channel) for i, channel in enumerate(sources_of(node, counts)) if channel)
+        if isinstance(node.op, Shortcut) or (isinstance(node.op, ScaleChannels) and not node.op.spatial):
+            first, *others = node.inputs
+            yield from (
+                ((first, i), (name, i)) for name in others for i in range(min(counts[0], shapes[name].channels))
+            )
+
+
+def sources_of(node: Node, counts: list[int]) -> list[Channel | None]:
+    """Gives, for each output channel, the input channel that it is, or None for a new one."""
+    op, names = node.op, node.inputs
+    if isinstance(op, Convolution):
+        each = op.filters // counts[0]
+        depthwise = op.groups == counts[0] > 1
+        return [(names[0], i // each) if depthwise else None for i in range(op.filters)]
+    if isinstance(op, Route):
+        parts = [(name, count // op.groups) for name, count in zip(names, counts, strict=True)]
+        return [(name, op.group_id * part + i) for name, part in parts for i in range(part)]
+    place = 1 if isinstance(op, ScaleChannels) else 0
+    return [(names[place], i) for i in range(counts[place])]
+
+
+def components(pairs: Iterator[tuple[Channel, Channel]], channels: list[Channel]) -> set[frozenset[Channel]]:
+    """Gives the sets of channels that the pairs connect."""
+    near = defaultdict(set)
+    for a, b in pairs:
+        near[a].add(b)
+        near[b].add(a)
+    found = set()
+    for channel in channels:
+        reached, waiting = {channel}, [channel]
+        while waiting:
+            new = near[waiting.pop()] - reached
+            reached |= new
+            waiting.extend(new)
+        found.add(frozenset(reached))
+    return found
+
+
+@given(graphs())
+def test_the_written_cfg_of_any_network_reads_as_the_same(graph: Graph) -> None:
+    text = to_cfg(graph)
+    again = parse_cfg(text)
+
+    assert [(n.name, n.op, n.inputs) for n in again] == [(n.name, n.op, n.inputs) for n in graph]
+    assert to_cfg(again) == text
+
+
+@given(graphs())
+def test_channels_share_a_lane_where_a_chain_of_layers_connects_them_and_only_there(graph: Graph) -> None:
+    lanes = trace_lanes(graph)
+    expected = components(
+        pairs_that_must_live_together(graph), [(name, i) for name, lane in lanes.of.items() for i in range(len(lane))]
+    )
+
+    found = defaultdict(set)
+    for name, lane in lanes.of.items():
+        for i, number in enumerate(lane.tolist()):
+            found[number].add((name, i))
+
+    assert {frozenset(channels) for channels in found.values()} == expected
+    assert lanes.fixed[lanes.of[IMAGE]].all()
+    assert all(lanes.fixed[lanes.of[node.name]].all() for node, _ in graph.heads)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(graph=graphs(), removed=st.sampled_from([0.2, 0.5, 0.9]), seed=st.integers(0, 99))
+def test_any_network_shrinks_exactly(
+    random_network: RandomNetwork, random_plan: RandomPlan, graph: Graph, removed: float, seed: int
+) -> None:
+    network, plan = random_network(graph, seed), random_plan(graph, removed, seed)
+    picture = torch.rand(2, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+    small = shrink(network, plan)
+    again = Network(parse_cfg(to_cfg(small.graph))).double().eval()
+    again.load_state_dict(small.state_dict())
+
+    with torch.inference_mode():
+        for masked, shrunk in zip(mask(network, plan)(picture), again(picture), strict=True):
+            assert float((masked - shrunk).abs().max() / masked.abs().max()) <= 1e-10
+    assert sum(shape.channels for shape in infer_shapes(small.graph).values()) == sum(
+        int(np.sum(plan.keep[lane])) for lane in trace_lanes(graph).of.values()
+    )
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(graph=graphs(), seed=st.integers(0, 99))
+def test_any_shrunk_network_can_be_shrunk_again(
+    random_network: RandomNetwork, random_plan: RandomPlan, graph: Graph, seed: int
+) -> None:
+    once = shrink(random_network(graph, seed), random_plan(graph, 0.5, seed))
+    plan = random_plan(once.graph, 0.5, seed)
+    picture = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+    with torch.inference_mode():
+        for masked, shrunk in zip(mask(once, plan)(picture), shrink(once, plan)(picture), strict=True):
+            assert float((masked - shrunk).abs().max() / masked.abs().max()) <= 1e-10

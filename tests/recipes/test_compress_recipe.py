@@ -1,0 +1,118 @@
+"""The whole road on tiny pictures: every stage, its files, and going on after an interruption."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from yoloslim.data.augment import AugmentSettings
+from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.train import Hooks
+from yoloslim.errors import RecipeError
+from yoloslim.graph.from_cfg import parse_cfg
+from yoloslim.graph.graph import Graph
+from yoloslim.recipes.compress import Watch, compress
+from yoloslim.recipes.schema import DataTable, ModelTable, PruneTable, Recipe, SparsityTable
+
+pytestmark = pytest.mark.medium
+
+BLOCK = """[convolutional]
+batch_normalize=1
+filters={filters}
+size=3
+stride=2
+pad=1
+activation=leaky
+"""
+CFG = (
+    "[net]\nwidth=64\nheight=64\n"
+    + "".join(BLOCK.format(filters=filters) for filters in (8, 16, 32))
+    + "[convolutional]\nfilters=21\nsize=1\nactivation=linear\n"
+    + "[yolo]\nmask=0,1,2\nanchors=8,8,16,16,32,32\nclasses=2\n"
+)
+
+
+def graph() -> Graph:
+    return parse_cfg(CFG)
+
+
+def write_squares(folder: Path, split: str, count: int) -> None:
+    """Bright squares (class 0) and dark ones (class 1) on grey."""
+    rng = np.random.default_rng(len(split))
+    for name in ("images", "labels"):
+        (folder / name / split).mkdir(parents=True)
+    for number in range(count):
+        picture = np.full((64, 64, 3), 128, np.uint8)
+        class_id, side = number % 2, int(rng.integers(10, 24))
+        x, y = rng.integers(0, 64 - side, 2).tolist()
+        picture[y : y + side, x : x + side] = 255 * (1 - class_id)
+        cv2.imwrite(str(folder / "images" / split / f"{number}.png"), picture)
+        box = [(x + side / 2) / 64, (y + side / 2) / 64, side / 64, side / 64]
+        (folder / "labels" / split / f"{number}.txt").write_text(" ".join(map(str, [class_id, *box])))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    write_squares(tmp_path / "data", "train", 24)
+    write_squares(tmp_path / "data", "val", 8)
+    data = tmp_path / "data.yaml"
+    data.write_text("path: data\ntrain: images/train\nval: images/val\nnames: [bright, dark]\n")
+    train = TrainSettings(epochs=2, batch=8, learning_rate=0.05, workers=0, ema=0.9)
+    return Recipe(
+        name="squares",
+        out=str(tmp_path / "run"),
+        device="cpu",
+        model=ModelTable("squares.cfg"),
+        data=DataTable(str(data)),
+        train=train,
+        sparsity=SparsityTable(epochs=1),
+        prune=PruneTable(target="params=0.5"),
+        finetune=replace(train, epochs=1),
+        augment=AugmentSettings.off(),
+    )
+
+
+def test_every_stage_leaves_its_row_and_its_files(recipe: Recipe) -> None:
+    stages = compress(recipe, graph())
+
+    folder = Path(recipe.out)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [row["name"] for row in summary["stages"]] == ["dense", "sparse", "pruned", "finetuned", "exported"]
+    assert all(Path(row["path"]).exists() for row in summary["stages"])
+    assert stages[2].params <= 0.5 * stages[0].params
+    assert stages[-1].map50 == pytest.approx(stages[-2].map50, abs=0.002)
+    for name in ("pruned/plan.json", "pruned/squares.cfg", "pruned/squares.weights", "sparse/results.csv"):
+        assert (folder / name).exists(), name
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == 8
+    assert "exported" in page
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(recipe: Recipe, tmp_path: Path) -> None:
+    whole = compress(replace(recipe, out=str(tmp_path / "whole")), graph())
+
+    def stop_in(name: str, settings: TrainSettings) -> Hooks:
+        def stop(epoch: int, done: int) -> None:
+            if name == "finetuned":
+                raise KeyboardInterrupt
+
+        return Hooks(on_batch=stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        compress(recipe, graph(), Watch(hooks=stop_in))
+    found: dict[str, bool] = {}
+    resumed = compress(recipe, graph(), Watch(stage=found.__setitem__))
+
+    assert found == {"dense": True, "sparse": True, "pruned": True, "finetuned": False, "exported": False}
+    assert [(s.name, s.params, s.map50) for s in resumed] == [(s.name, s.params, s.map50) for s in whole]
+
+
+def test_a_folder_of_another_recipe_is_refused(recipe: Recipe) -> None:
+    first = replace(recipe, train=replace(recipe.train, epochs=0), sparsity=SparsityTable())
+    compress(first, graph())
+
+    with pytest.raises(RecipeError, match=r"holds the run of another recipe \(prune changed\)"):
+        compress(replace(first, prune=PruneTable(percent=0.1)), graph())

@@ -1,0 +1,96 @@
+"""Recipes: defaults, changes from the command line, and every mistake in one line before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from yoloslim.errors import RecipeError
+from yoloslim.recipes.read import read_recipe
+
+TEXT = """
+seed = 5
+[model]
+cfg = "yolov3-tiny"
+[data]
+data = "${PICTURES}/data.yaml"
+size = 160
+[train]
+epochs = 30
+learning_rate = 0.02
+[sparsity]
+epochs = 10
+strength = "auto"
+[prune]
+percent = 0.5
+[finetune]
+epochs = 7
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PICTURES", "/pictures")
+    path = tmp_path / "small.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_recipe_has_its_values_and_defaults(recipe_file: Path) -> None:
+    recipe = read_recipe(recipe_file)
+
+    assert (recipe.name, recipe.data.data, recipe.data.resize) == ("small", "/pictures/data.yaml", "letterbox")
+    assert recipe.prune.percent == 0.5
+    assert recipe.train.seed == recipe.finetune.seed == 5
+
+
+def test_finetuning_takes_from_training_what_it_leaves_out(recipe_file: Path) -> None:
+    recipe = read_recipe(recipe_file)
+
+    assert (recipe.finetune.epochs, recipe.finetune.learning_rate) == (7, 0.02)
+
+
+def test_changes_win_over_the_file(recipe_file: Path) -> None:
+    recipe = read_recipe(recipe_file, ["train.epochs=2", "model.weights=a b.weights", "data.size=[320, 192]"])
+
+    assert recipe.train.epochs == 2
+    assert recipe.model.weights == "a b.weights"
+    assert recipe.data.size == (320, 192)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("trian.epochs=3", r"trian is not a key of a recipe; did you mean train\?"),
+        ("train.epoch=3", r"\[train\] epoch is not a key of a recipe; did you mean epochs\?"),
+        ("train.seed=3", r"\[train\] seed is not a key of a recipe"),
+        ("train.epochs=many", r"train\.epochs: input should be a valid integer.*found 'many'"),
+        ("train.epochs=-1", r"epochs: expected 0 or more"),
+        ("prune.target=params=0.2", r"\[prune\] needs one of percent .* and target"),
+        ("data.resize=crop", r"data\.resize: input should be 'letterbox' or 'stretch'"),
+        ("augment.flip=3", r"flip: expected 0 to 1, found 3"),
+        ("data.data=${NOWHERE}/x", r"\$\{NOWHERE\} is not set in the environment"),
+        ("train=3", r"train: expected a section, found 3"),
+        ("epochs", r"--set epochs: expected section\.key=value"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(recipe_file: Path, change: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as found:
+        read_recipe(recipe_file, [change])
+
+    assert "\n" not in str(found.value)
+
+
+def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("[train")
+
+    with pytest.raises(RecipeError, match=r"none\.toml: cannot read this recipe: No such file"):
+        read_recipe(tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match=r"bad\.toml: expected TOML"):
+        read_recipe(tmp_path / "bad.toml")
+
+
+def test_a_recipe_without_pruning_share_is_refused(recipe_file: Path) -> None:
+    recipe_file.write_text(TEXT.replace("percent = 0.5", ""))
+
+    with pytest.raises(RecipeError, match="needs one of percent"):
+        read_recipe(recipe_file)

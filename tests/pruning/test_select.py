@@ -75,6 +75,11 @@ def test_lanes_tied_by_a_shortcut_can_be_frozen() -> None:
     assert frozen(text, "shortcut") == [True, True, False, False, False, False]
 
 
+def test_channels_that_a_shortcut_does_not_tie_stay_free() -> None:
+    text = conv(2) + conv(3) + conv(4) + "[shortcut]\nfrom=0\n" + conv(1)
+    assert frozen(text, "shortcut") == [True, True, False, False, False, False, False, False]
+
+
 def test_lanes_that_feed_an_upsampling_can_be_frozen() -> None:
     text = conv(2) + conv(3) + "[upsample]\n" + conv(1)
     assert frozen(text, "upsample") == [False, False, True, True, True, False]

@@ -27,7 +27,7 @@ def compress(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
 ) -> Result:
-    """Train, train sparse, prune, fine-tune, export and measure, as a recipe says."""
+    """Train, prune, fine-tune, export and measure, as a recipe says."""
     from yoloslim.recipes.read import read_recipe
 
     found = read_recipe(recipe, changes or ())

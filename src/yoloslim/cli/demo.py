@@ -15,7 +15,7 @@ def demo(
     session: Session,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the data set and the run.")] = Path("runs/demo"),
 ) -> Result:
-    """Train a detector of digits, make it small, and show that it still works."""
+    """Train a detector of digits and make it small, in a few minutes."""
     from yoloslim.recipes.demo import demo_recipe
 
     return run_recipe(session, demo_recipe(out, session.seed, session.device))

@@ -26,12 +26,15 @@ STAMP := $(VENV)/.installed-$(TORCH)-$(EXTRAS)
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 NOT_HERE := not gpu and not browser
 
-.PHONY: help install test test-fast test-slow lint format clean
+.PHONY: help install demo test test-fast test-slow lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install the package into it, editable
+
+demo: $(STAMP) ## train a detector of digits, make it small, and write a report (about 8 minutes on two cores)
+	$(VENV)/bin/yoloslim demo
 
 test: $(STAMP) ## all tests but the slow ones (under 8 minutes on two cores)
 	$(PYTEST) -m "$(NOT_HERE) and not slow" $(PYTEST_ARGS)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import os
 import pickle
 import tempfile
 from collections.abc import Iterable
@@ -12,11 +14,12 @@ import pytest
 import torch
 
 from yoloslim.boxes.annotation import Annotation
+from yoloslim.data import library
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import Dataset, load_dataset
 from yoloslim.data.loader import Batch, EpochBatches, Share, TrainingSet, collate, to_targets, training_loader
-from yoloslim.errors import DataError
+from yoloslim.errors import DataError, OutputError
 
 SIZE = (64, 48)
 CACHE = 1 << 20
@@ -279,20 +282,36 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_pictures_are_kept_at_the_size_of_the_input_up_to_the_budget(tmp_path: Path, temporary: Path) -> None:
-    folder = write_set(tmp_path / "set", 5)
-
-    found = training_set(folder, cache_bytes=3 * SIZE[0] * SIZE[1] * 3 + 10)
-
-    assert found.num_cached == 3
-    assert [path.stat().st_size for path in temporary.iterdir()] == [3 * SIZE[0] * SIZE[1] * 3]
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on systems other than Linux, where files need names."""
+    monkeypatch.setattr(library, "OPEN_FILES", Path("/nowhere"))
 
 
-def test_kept_pictures_are_gone_with_the_training_set_but_not_with_a_copy(tmp_path: Path, temporary: Path) -> None:
+def test_pictures_are_kept_at_the_size_of_the_input_up_to_the_budget(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, 5)
+    picture_bytes = SIZE[0] * SIZE[1] * 3
+
+    counts = [training_set(folder, cache_bytes=budget).num_cached for budget in (0, 3 * picture_bytes + 10, CACHE)]
+
+    assert counts == [0, 3, 5]
+
+
+@pytest.mark.skipif(not library.OPEN_FILES.is_dir(), reason="Linux only")
+def test_kept_pictures_have_no_name_that_could_stay_behind(tmp_path: Path, temporary: Path) -> None:
     found = training_set(write_set(tmp_path / "set", 2), cache_bytes=CACHE)
-    copy = pickle.loads(pickle.dumps(found))  # as a worker that is not forked gets it
 
-    assert torch.equal(copy[0, 0][0], found[0, 0][0])
+    assert found.num_cached == 2
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_kept_pictures_with_a_name_go_with_the_training_set_but_not_with_a_copy(
+    tmp_path: Path, temporary: Path
+) -> None:
+    found = training_set(write_set(tmp_path / "set", 2), cache_bytes=CACHE)
+    copy = pickle.loads(pickle.dumps(found))
+
     del copy
     gc.collect()
     assert len(list(temporary.iterdir())) == 1
@@ -301,6 +320,25 @@ def test_kept_pictures_are_gone_with_the_training_set_but_not_with_a_copy(tmp_pa
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("system", ["linux", "elsewhere"])
+def test_a_worker_that_is_not_forked_reads_the_same_kept_pictures(
+    tmp_path: Path, system: str, request: pytest.FixtureRequest
+) -> None:
+    if system == "elsewhere":
+        request.getfixturevalue("elsewhere")
+    folder = write_set(tmp_path, 2)
+    found = training_set(folder, cache_bytes=CACHE)
+    expected = found[0, 0][0]
+    for path in (folder / "images").iterdir():
+        path.unlink()
+
+    pickled = pickle.dumps(found)
+
+    assert len(pickled) < 2 * SIZE[0] * SIZE[1]
+    assert torch.equal(pickle.loads(pickled)[0, 0][0], expected)
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_workers_do_not_take_the_kept_pictures_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as changed:  # undone before workers start: their sockets need short names
         changed.setattr(tempfile, "tempdir", str(tmp_path))
@@ -312,6 +350,24 @@ def test_workers_do_not_take_the_kept_pictures_away(tmp_path: Path, monkeypatch:
     gc.collect()
 
     assert len(list(tmp_path.glob("yoloslim-pictures-*"))) == 1
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load(write_set(tmp_path / "set", 2))
+    real_fdopen = os.fdopen
+
+    def fdopen(handle: int, mode: str) -> io.BufferedWriter:
+        os.close(handle)
+        return real_fdopen(os.open("/dev/full", os.O_WRONLY), mode)
+
+    monkeypatch.setattr(library.os, "fdopen", fdopen)
+
+    with pytest.raises(OutputError, match=r"cannot keep pictures here \(No space left on device\): set TMPDIR"):
+        TrainingSet(dataset, SIZE, cache_bytes=CACHE)
+
+    assert list(temporary.iterdir()) == []
 
 
 def test_nothing_is_left_when_reading_fails(tmp_path: Path, temporary: Path) -> None:

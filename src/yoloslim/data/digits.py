@@ -130,7 +130,7 @@ def make_glyph(digit: NDArray[np.float64], class_id: int, side: float, rng: np.r
     )
     smooth = cv2.warpAffine(padded, matrix[:2], (canvas_side, canvas_side), flags=cv2.INTER_CUBIC)
     ink = np.clip((np.asarray(smooth) - 0.3) / 0.3, 0, 1)
-    width = max(1, round(side / 24))
+    width = max(1, round(side / 20))
     rim = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1)))
     visible = np.asarray(rim) >= 0.25
     ys, xs = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
@@ -230,10 +230,9 @@ def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> floa
 
 
 def _paint_glyph(place: Picture, glyph: Glyph, rng: np.random.Generator) -> None:
-    """Paints light ink with a dark rim where the place is dark, and the other way round."""
-    is_dark = place.mean() < 128
-    light, dark = _colour(rng, value=(225, 256), saturation=(0, 130)), _colour(rng, value=(0, 70), saturation=(60, 256))
-    for amount, colour in ((glyph.rim, dark if is_dark else light), (glyph.ink, light if is_dark else dark)):
+    """Paints light ink with a dark rim, which stands out from every background."""
+    ink, rim = _colour(rng, value=(225, 256), saturation=(0, 110)), _colour(rng, value=(0, 50), saturation=(60, 256))
+    for amount, colour in ((glyph.rim, rim), (glyph.ink, ink)):
         share = amount[..., None].astype(np.float32) / 255
         place[:] = np.round(place * (1 - share) + colour * share)
 

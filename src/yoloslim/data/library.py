@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import mmap
 import os
 import tempfile
@@ -26,6 +27,8 @@ from yoloslim.errors import DataError, OutputError
 
 SCAN_CHUNK = 64  # pictures that the scan holds at a time
 MAX_SCAN_THREADS = 8
+
+OPEN_FILES = Path("/proc/self/fd")  # where Linux lets files without a name be opened again
 
 logger = logging.getLogger(__name__)
 
@@ -143,14 +146,17 @@ class _Place(NamedTuple):
 
 
 class _Cache:
-    """Pictures in one temporary file that processes map into their memory; a pickled copy maps the same file."""
+    """Pictures in one temporary file that processes map into their memory; a pickled copy maps the same file.
+
+    Args:
+        path: the file; None when there are no pictures.
+        places: where each picture is in it.
+    """
 
     def __init__(self, path: Path | None, places: dict[int, _Place]) -> None:
         self._path = path
         self._places = places
-        self._bytes: NDArray[np.uint8] | None = None
-        if path is not None:
-            weakref.finalize(self, _remove, path, os.getpid())
+        self._bytes = np.zeros(0, np.uint8) if path is None else _mapped(path)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -160,23 +166,15 @@ class _Cache:
 
     def __getitem__(self, index: int) -> Picture:
         offset, shape = self._places[index]
-        return self._mapped()[offset : offset + int(np.prod(shape))].reshape(shape)
+        return self._bytes[offset : offset + math.prod(shape)].reshape(shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Cache._of_another_process, (self._path, self._places)
+        return _Cache, (self._path, self._places)
 
-    @staticmethod
-    def _of_another_process(path: Path | None, places: dict[int, _Place]) -> _Cache:
-        cache = _Cache(None, places)  # it does not own the file
-        cache._path = path
-        return cache
 
-    def _mapped(self) -> NDArray[np.uint8]:
-        if self._bytes is None:
-            assert self._path is not None
-            with self._path.open("rb") as file:
-                self._bytes = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-        return self._bytes
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 class _CacheWriter:
@@ -185,7 +183,7 @@ class _CacheWriter:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._file: IO[bytes] | None = None
-        self._path: Path | None = None
+        self._path = Path()
         self._places: dict[int, _Place] = {}
         self._size = 0
 
@@ -194,18 +192,23 @@ class _CacheWriter:
 
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
-            self._file.close()
-            if self._path is not None:
-                self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # what a full disk did not take is still in the buffer
+                self._file.close()
+            self._path.unlink()
 
     def add(self, index: int, picture: Picture) -> None:
         """Keeps a picture if it fits into the budget."""
         if self._size + picture.nbytes > self._budget:
             return
         try:
-            self._opened().write(picture.tobytes())
+            if self._file is None:
+                handle, name = tempfile.mkstemp(prefix="yoloslim-pictures-")
+                self._file, self._path = os.fdopen(handle, "wb"), Path(name)
+            self._file.write(picture.tobytes())
+            self._file.flush()
         except OSError as error:
-            raise OutputError(f"{self._path}: cannot keep pictures here ({error.strerror}): use no cache") from error
+            folder = tempfile.gettempdir()
+            raise OutputError(f"{folder}: cannot keep pictures here ({error.strerror}): set TMPDIR") from error
         self._places[index] = _Place(self._size, picture.shape)
         self._size += picture.nbytes
 
@@ -213,15 +216,16 @@ class _CacheWriter:
         """Gives the pictures that were kept; the file is theirs from now on."""
         if self._file is None:
             return _Cache(None, {})
-        self._file.flush()
-        path, self._path = self._path, None
-        return _Cache(path, self._places)
-
-    def _opened(self) -> IO[bytes]:
-        if self._file is None:
-            handle, name = tempfile.mkstemp(prefix="yoloslim-pictures-")
-            self._file, self._path = os.fdopen(handle, "wb"), Path(name)
-        return self._file
+        file, path, self._file = self._file, self._path, None
+        if OPEN_FILES.is_dir():  # Linux: without its name the file is gone when its last user is, however that ends
+            path.unlink()
+            cache = _Cache(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), self._places)
+            weakref.finalize(cache, file.close)
+            return cache
+        file.close()
+        cache = _Cache(path, self._places)
+        weakref.finalize(cache, _remove, path, os.getpid())
+        return cache
 
 
 def _remove(path: Path, owner: int) -> None:

@@ -29,8 +29,8 @@ class LossSettings:
     """
 
     box: float = 3.5
-    objectness: float = 0.0133
-    classes: float = 0.4
+    objectness: float = 0.05
+    classes: float = 2.0
     iou: IouKind = "ciou"
     anchor_threshold: float = 0.213
     label_smoothing: float = 0.0

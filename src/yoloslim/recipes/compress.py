@@ -76,11 +76,11 @@ class _Road:
         self.recipe, self.watch = recipe, watch
         self.folder = Path(recipe.out or f"runs/compress/{recipe.name}")
         self.material = _material(recipe)
-        _check_same_recipe(recipe, self.folder)
         start = starting_model(_at_size(graph, recipe), recipe.model.weights, self.material.training.names, recipe.seed)
         for note in start.notes:
             _log.info("%s", note)
         self.model = replace(start, resize=recipe.data.resize)
+        _check_same_recipe(recipe, self.folder)  # last: a recipe that cannot start leaves nothing behind
         self.stages: list[Stage] = []
 
     def run(self) -> tuple[Stage, ...]:
@@ -203,7 +203,7 @@ def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
     """
     path = folder / "recipe.json"
     now = json.loads(json.dumps(asdict(recipe)))
-    if not path.exists():
+    if not any(folder.glob("*/stage.json")) and not any(folder.glob("*/state.safetensors")):
         _write_json(path, now)
         return
     before = json.loads(path.read_text())

@@ -1,0 +1,66 @@
+"""``compress`` as a user types it: what is refused before anything runs."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from yoloslim.cli import main
+
+RECIPE = '[model]\ncfg = "yolov3-tiny"\n[data]\ndata = "none.yaml"\n[train]\nepochs = 1\n[prune]\npercent = 0.5\n'
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["compress", *arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_misspelt_key_is_refused_before_anything_runs(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe.write_text(RECIPE.replace("epochs", "epoch"))
+
+    line = refusal(capsys, str(recipe))
+
+    assert line == f"error: {recipe}: [train] epoch is not a key of a recipe; did you mean epochs?"
+    assert not (recipe.parent / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("name=a", "none.yaml: no such data file"),
+        ("model.cfg=nowhere.cfg", "nowhere.cfg: cannot read this cfg"),
+        ("model.cfg=yolov9", "'yolov9' is no network"),
+        ("model.weights=none.weights", "none.weights: cannot read this file"),
+    ],
+)
+def test_a_missing_file_is_refused_before_anything_runs(
+    recipe: Path, capsys: pytest.CaptureFixture[str], change: str, message: str
+) -> None:
+    (recipe.parent / "data" / "images").mkdir(parents=True)
+    if not change.startswith("name"):
+        recipe.write_text(RECIPE.replace("none.yaml", "some.yaml"))
+        cv2.imwrite(str(recipe.parent / "data" / "images" / "a.png"), np.zeros((32, 32, 3), np.uint8))
+        (recipe.parent / "some.yaml").write_text("train: data/images\nval: data/images\nnames: [a]\n")
+
+    assert message in refusal(capsys, str(recipe), "--set", change)
+    assert not (recipe.parent / "runs").exists()
+
+
+def test_a_dry_run_prints_the_recipe_and_runs_nothing(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(recipe), "--set", "train.batch=4", "--dry-run", "--json", "r.json"]) == 0
+
+    assert "batch = 4" in capsys.readouterr().out
+    assert json.loads(Path("r.json").read_text())["recipe"]["train"]["batch"] == 4
+    assert not (recipe.parent / "runs").exists()

@@ -58,9 +58,37 @@ def test_a_missing_file_is_refused_before_anything_runs(
     assert not (recipe.parent / "runs").exists()
 
 
-def test_a_dry_run_prints_the_recipe_and_runs_nothing(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compress", str(recipe), "--set", "train.batch=4", "--dry-run", "--json", "r.json"]) == 0
+def write_pictures(folder: Path) -> None:
+    (folder / "data" / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "data" / "images" / "a.png"), np.zeros((32, 32, 3), np.uint8))
+    (folder / "none.yaml").write_text("train: data/images\nval: data/images\nnames: [a]\n")
+
+
+def test_a_dry_run_checks_and_prints_the_recipe_and_runs_nothing(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(recipe.parent)
+    changes = ["--set", "train.batch=4", "--seed", "7", "--device", "cpu"]
+
+    assert main(["compress", str(recipe), *changes, "--dry-run", "--json", "r.json"]) == 0
 
     assert "batch = 4" in capsys.readouterr().out
-    assert json.loads(Path("r.json").read_text())["recipe"]["train"]["batch"] == 4
+    found = json.loads(Path("r.json").read_text())["recipe"]
+    assert (found["train"]["batch"], found["train"]["seed"], found["device"]) == (4, 7, "cpu")
     assert not (recipe.parent / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.weights=none.weights", "none.weights: cannot read this file"),
+        ("data.size=33", "joins maps of different sizes"),
+        ("device=quantum", "quantum cannot be used"),
+    ],
+)
+def test_a_dry_run_finds_what_does_not_fit(
+    recipe: Path, capsys: pytest.CaptureFixture[str], change: str, message: str
+) -> None:
+    write_pictures(recipe.parent)
+
+    assert message in refusal(capsys, str(recipe), "--set", change, "--dry-run")

@@ -26,6 +26,16 @@ def test_weights_become_a_checkpoint_and_the_same_weights_again(
     assert read_cfg(tmp_path / "back" / "t.cfg").classes == 2
 
 
+def test_a_file_is_never_converted_onto_itself(run: Any, tiny: tuple[object, ...], shared_tiny: Path) -> None:
+    shutil.copy(shared_tiny / "tiny.weights", "own.weights")
+
+    outcome = run("convert", "own.weights", "./own.weights", *tiny[:2], "--cutoff", 1)
+
+    assert outcome.code == 2
+    assert "IN and OUT are the same file" in outcome.err
+    assert Path("own.weights").read_bytes() == (shared_tiny / "tiny.weights").read_bytes()
+
+
 def test_the_leading_layers_alone_can_be_written(run: Any, tiny: tuple[object, ...], shared_tiny: Path) -> None:
     outcome = run("convert", tiny[3], "t.conv.2", *tiny[:2], "--cutoff", 2)
 

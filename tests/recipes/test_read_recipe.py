@@ -64,12 +64,21 @@ def test_changes_win_over_the_file(recipe_file: Path) -> None:
         ("train.epoch=3", r"\[train\] epoch is not a key of a recipe; did you mean epochs\?"),
         ("train.seed=3", r"\[train\] seed is not a key of a recipe"),
         ("train.epochs=many", r"train\.epochs: input should be a valid integer.*found 'many'"),
-        ("train.epochs=-1", r"epochs: expected 0 or more"),
+        ("train.epochs=-1", r"epochs: expected 0 to 1e\+06, found -1"),
         ("prune.target=params=0.2", r"\[prune\] needs one of percent .* and target"),
         ("data.resize=crop", r"data\.resize: input should be 'letterbox' or 'stretch'"),
         ("augment.flip=3", r"flip: expected 0 to 1, found 3"),
         ("data.data=${NOWHERE}/x", r"\$\{NOWHERE\} is not set in the environment"),
         ("train=3", r"train: expected a section, found 3"),
+        ("train.batch=0", r"batch: expected 1 to 65536, found 0"),
+        ("train.learning_rate=nan", r"learning_rate: expected 0 to 1e\+12, found nan"),
+        ("seed=-1", r"seed: expected 0 to"),
+        ("prune.method=nope", r"\[prune\] method: no method 'nope'; known: normal"),
+        ("prune.percent=2", r"percent is a share from 0 to 1, found 2"),
+        ("prune.round=0", r"rounded to a multiple of 1 or more"),
+        ("sparsity.strength=-1", r"\[sparsity\] strength: expected 0 or more"),
+        ("data.size=-5", r"\[data\] size: expected pixels above 0"),
+        ("name=../up", r"name: expected a plain file name, found '\.\./up'"),
         ("epochs", r"--set epochs: expected section\.key=value"),
     ],
 )
@@ -93,4 +102,18 @@ def test_a_recipe_without_pruning_share_is_refused(recipe_file: Path) -> None:
     recipe_file.write_text(TEXT.replace("percent = 0.5", ""))
 
     with pytest.raises(RecipeError, match="needs one of percent"):
+        read_recipe(recipe_file)
+
+
+def test_a_target_that_cannot_be_read_is_refused_before_training(recipe_file: Path) -> None:
+    recipe_file.write_text(TEXT.replace("percent = 0.5", 'target = "params=2"'))
+
+    with pytest.raises(RecipeError, match="expected params=SHARE or macs=SHARE"):
+        read_recipe(recipe_file)
+
+
+def test_a_missing_section_is_named(recipe_file: Path) -> None:
+    recipe_file.write_text(TEXT.replace('[model]\ncfg = "yolov3-tiny"\n', ""))
+
+    with pytest.raises(RecipeError, match=r"small\.toml: \[model\] is missing$"):
         read_recipe(recipe_file)

@@ -28,13 +28,22 @@ def compress(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
 ) -> Result:
     """Train, prune, fine-tune, export and measure, as a recipe says."""
+    from yoloslim.cli.inputs import graph_of
+    from yoloslim.recipes.compress import check_inputs
     from yoloslim.recipes.read import read_recipe
 
-    found = read_recipe(recipe, changes or ())
+    found = read_recipe(recipe, [*(changes or ()), *_shared(session)])
     if dry_run:
+        check_inputs(found, graph_of(found.model.cfg))
         session.print(_text(found))
         return {"recipe": asdict(found)}
     return run_recipe(session, found)
+
+
+def _shared(session: Session) -> list[str]:
+    """Gives --seed and --device, where they are set, as changes of the recipe."""
+    seed = [f"seed={session.seed}"] if session.seed else []
+    return seed + ([f"device={session.device}"] if session.device != "auto" else [])
 
 
 def run_recipe(session: Session, recipe: Recipe) -> Result:

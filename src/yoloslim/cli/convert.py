@@ -34,8 +34,11 @@ def convert(
     """
     from yoloslim.cli.detector import fitted, load_model
     from yoloslim.cli.inputs import class_names
+    from yoloslim.errors import RecipeError
     from yoloslim.runtime.save import save_as
 
+    if out.resolve() == source.resolve():
+        raise RecipeError(f"{out}: IN and OUT are the same file; give OUT another name")
     model = fitted(load_model(session, source, cfg, cutoff=cutoff, bn_eps=bn_eps))
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     written = save_as(model, out, cutoff=cutoff)

@@ -68,7 +68,7 @@ class Hooks:
     Attributes:
         after_step: called with the step's effective rate, learning rate / (1 - momentum), after the optimiser moved.
         after_epoch: gives more columns for the epoch's row.
-        on_batch: called with (epoch, batches done), for a progress bar.
+        on_batch: called with (epochs done, batches of this epoch done).
         on_row: called with each finished epoch's row.
     """
 
@@ -110,7 +110,10 @@ class _Loop:
         keep_large_blocks()
         seed_everything(settings.seed, verbose=False)
         self.task, self.settings, self.hooks = task, settings, hooks
-        self.fabric = Fabric(accelerator=_accelerator(device), devices=1, precision=settings.precision)
+        accelerator, _, index = device.partition(":")
+        self.fabric = Fabric(
+            accelerator=accelerator, devices=[int(index)] if index else 1, precision=settings.precision
+        )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(network, settings)
         self.model: Any
@@ -217,7 +220,3 @@ class _Loop:
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _accelerator(device: str) -> str:
-    return {"auto": "auto", "cpu": "cpu"}.get(device, device.split(":")[0])

@@ -26,6 +26,7 @@ from yoloslim.files import write_atomically
 from yoloslim.graph.cost import total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
+from yoloslim.graph.shapes import infer_shapes
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.export import export, random_batch
 from yoloslim.recipes.pictures import picture_batches
@@ -71,12 +72,25 @@ def compress(recipe: Recipe, graph: Graph, watch: Watch | None = None) -> tuple[
     return _Road(recipe, graph, watch or Watch()).run()
 
 
+def check_inputs(recipe: Recipe, graph: Graph) -> Model:
+    """Gives the model that a recipe starts from, with its data found: everything that can be wrong before work begins.
+
+    Raises:
+        YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
+    """
+    choose_device(recipe.device)
+    names = _material(recipe).training.names
+    sized = _at_size(graph, recipe)
+    infer_shapes(sized)
+    return starting_model(sized, recipe.model.weights, names, recipe.seed)
+
+
 class _Road:
     def __init__(self, recipe: Recipe, graph: Graph, watch: Watch) -> None:
         self.recipe, self.watch = recipe, watch
         self.folder = Path(recipe.out or f"runs/compress/{recipe.name}")
         self.material = _material(recipe)
-        start = starting_model(_at_size(graph, recipe), recipe.model.weights, self.material.training.names, recipe.seed)
+        start = check_inputs(recipe, graph)
         for note in start.notes:
             _log.info("%s", note)
         self.model = replace(start, resize=recipe.data.resize)
@@ -106,7 +120,7 @@ class _Road:
         record = folder / "stage.json"
         self.watch.stage(name, record.exists())
         if record.exists():
-            stage = Stage(**json.loads(record.read_text()))
+            stage = _read_stage(record)
         else:
             stage = work(folder)
             _write_json(record, asdict(stage))
@@ -175,6 +189,13 @@ def latency_ms(backend: Backend, graph: Graph) -> float:
         backend(batch)
         times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times[_WARM_UP:])
+
+
+def _read_stage(record: Path) -> Stage:
+    try:
+        return Stage(**json.loads(record.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RecipeError(f"{record}: cannot be read ({error}); remove its folder to do the stage again") from error
 
 
 def _material(recipe: Recipe) -> Material:

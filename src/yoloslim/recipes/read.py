@@ -14,8 +14,10 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from yoloslim.compress.pruning.methods import METHODS, PruneSettings
+from yoloslim.compress.pruning.search import parse_target
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.errors import RecipeError
+from yoloslim.errors import PlanError, RecipeError
 from yoloslim.recipes.schema import Recipe
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -54,12 +56,19 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
         raise RecipeError(f"{where}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "missing":
+            table, *keys = [str(part) for part in first["loc"]]
+            missing = f"[{table}] {keys[0]}" if keys else f"[{table}]"
+            raise RecipeError(f"{where}: {missing} is missing") from error
         place = ".".join(str(part) for part in first["loc"])
         raise RecipeError(
             f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"
         ) from error
     seed = recipe.seed
-    recipe = replace(recipe, train=replace(recipe.train, seed=seed), finetune=replace(recipe.finetune, seed=seed))
+    try:
+        recipe = replace(recipe, train=replace(recipe.train, seed=seed), finetune=replace(recipe.finetune, seed=seed))
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
     _check(recipe, where)
     return recipe
 
@@ -68,8 +77,22 @@ def _check(recipe: Recipe, where: str) -> None:
     prune = recipe.prune
     if (prune.percent is None) == (not prune.target):
         raise RecipeError(f"{where}: [prune] needs one of percent (a share from 0 to 1) and target ('params=0.25')")
-    if recipe.train.epochs < 0 or recipe.finetune.epochs < 0 or recipe.sparsity.epochs < 0:
-        raise RecipeError(f"{where}: epochs: expected 0 or more")
+    if prune.method not in METHODS:
+        raise RecipeError(f"{where}: [prune] method: no method '{prune.method}'; known: {', '.join(METHODS)}")
+    if not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", recipe.name):
+        raise RecipeError(f"{where}: name: expected a plain file name, found '{recipe.name}'")
+    sides = recipe.data.size if isinstance(recipe.data.size, tuple) else (recipe.data.size,)
+    if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
+        raise RecipeError(f"{where}: [data] size: expected pixels above 0, found {recipe.data.size}")
+    try:
+        if prune.target:
+            parse_target(prune.target)
+        PruneSettings(prune.percent or 0.0, prune.round, prune.min_keep, prune.normalize)
+        replace(recipe.train, epochs=recipe.sparsity.epochs)
+    except (PlanError, RecipeError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+    if prune.recalibrate < 0 or (isinstance(recipe.sparsity.strength, float) and recipe.sparsity.strength < 0):
+        raise RecipeError(f"{where}: [prune] recalibrate and [sparsity] strength: expected 0 or more")
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

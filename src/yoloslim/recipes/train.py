@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,7 @@ def train_model(
         DataError: no picture can be trained on.
         RecipeError: the folder holds another training, or the loss is not finite.
     """
+    model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
     graph = model.graph
     size = (graph.input_shape.width, graph.input_shape.height)
     pictures = TrainingSet(

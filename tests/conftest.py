@@ -1,6 +1,8 @@
 """What every test may ask for: the folder of real data, and settings that make runs repeatable."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,13 @@ def data_dir() -> Path:
 def weights_dir(data_dir: Path) -> Path:
     """Folder of published Darknet cfg and weights files."""
     return data_dir / "weights"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Commands set up logging for a whole process; here many run in one."""
+    logger = logging.getLogger("yoloslim")
+    handlers, level = logger.handlers, logger.level
+    yield
+    logger.handlers = handlers
+    logger.setLevel(level)

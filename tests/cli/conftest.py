@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,6 @@ from yoloslim.graph.from_cfg import read_cfg
 from yoloslim.nn.network import Network
 from yoloslim.runtime.load import Model
 from yoloslim.runtime.save import write_darknet_weights
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Commands set up logging for a whole process; here many run in one."""
-    logger = logging.getLogger("yoloslim")
-    handlers, level = logger.handlers, logger.level
-    yield
-    logger.handlers = handlers
-    logger.setLevel(level)
 
 
 CFG = """[net]

@@ -19,7 +19,6 @@ from yoloslim.nn.network import Network
 from yoloslim.runtime.load import Model
 from yoloslim.runtime.save import write_darknet_weights
 
-
 CFG = """[net]
 width=64
 height=64

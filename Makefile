@@ -33,7 +33,7 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv and install the package into it, editable
 
-demo: $(STAMP) ## train a detector of digits, make it small, and write a report (about 8 minutes on two cores)
+demo: $(STAMP) ## train a detector of digits, make it small, and write a report (about 5 minutes on two idle cores)
 	$(VENV)/bin/yoloslim demo
 
 test: $(STAMP) ## all tests but the slow ones (under 8 minutes on two cores)

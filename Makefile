@@ -26,7 +26,7 @@ STAMP := $(VENV)/.installed-$(TORCH)-$(EXTRAS)
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 NOT_HERE := not gpu and not browser
 
-.PHONY: help install demo test test-fast test-slow lint format clean
+.PHONY: help install demo test test-fast test-slow bench lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-slow: $(STAMP) ## the slow tests alone (under 30 minutes)
 	if [ $$collected -eq 5 ]; then echo "There are no slow tests."; exit 0; fi
 	set -x
 	$(PYTEST) -m "$(NOT_HERE) and slow" $(PYTEST_ARGS)
+
+bench: $(STAMP) ## a fresh network learns 32 pictures by heart (needs YOLOSLIM_TEST_DATA; under 20 minutes on two idle cores)
+	$(PY) benchmarks/overfit.py
 
 lint: $(STAMP) ## ruff check, ruff format --check, mypy
 	$(PY) -m ruff check .

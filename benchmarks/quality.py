@@ -5,8 +5,9 @@
     python benchmarks/quality.py prune-coco128 --show       print the table; a cell that was not run says so
     python benchmarks/quality.py prune-coco128 --cells 'yolo-fastest*'     only cells whose name matches
 
-A cell is what the ``yoloslim`` command itself reports, with the command line, versions, machine and seconds beside it
-in ``benchmarks/results/TABLE/``. Pictures and weights are found through the environment variable YOLOSLIM_TEST_DATA.
+A cell is what the ``yoloslim`` command itself reports, with the command line, its recipe, versions, machine and seconds
+beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run. It works in ``runs/quality/``, so
+that a run that was stopped goes on. Pictures and weights are found through the environment variable YOLOSLIM_TEST_DATA.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ import argparse
 import fnmatch
 import json
 import os
-import platform
 import shlex
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
+import tomllib
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from environment import machine, versions
 from tables import TABLES, Cell, Table
 
-RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("yoloslim", "torch", "numpy", "opencv-python-headless", "faster-coco-eval")
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def main() -> None:
@@ -68,19 +69,22 @@ def read(table: Table, cell: Cell) -> dict[str, Any] | None:
 
 
 def run(table: Table, cell: Cell) -> None:
-    """Runs the commands of a cell in an empty folder and stores what the last one reports."""
+    """Runs the commands of a cell and stores what the last one reports."""
     print(f"{table.name}: {cell.name}", file=sys.stderr, flush=True)
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        for command in cell.commands:
-            execute([*shlex.split(command), "--json", "report.json"], Path(folder))
-        report = json.loads((Path(folder) / "report.json").read_text())
+    folder = ROOT / "runs" / "quality" / table.name / cell.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for command in cell.commands:
+        execute([*shlex.split(command), "--json", "report.json"], folder)
+    report = json.loads((folder / "report.json").read_text())
+    recipes = [ROOT / word for command in cell.commands for word in shlex.split(command) if word.endswith(".toml")]
     record = {
         "cell": cell.name,
         "commands": list(cell.commands),
+        "recipes": {path.name: tomllib.loads(path.read_text()) for path in recipes},
         "seconds": round(time.perf_counter() - start, 1),
         "machine": machine(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": versions(),
         "report": {key: report[key] for key in cell.keys},
     }
     path = RESULTS / table.name / f"{cell.name}.json"
@@ -88,22 +92,18 @@ def run(table: Table, cell: Cell) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(record, indent=1) + "\n")
     temporary.replace(path)
+    shutil.rmtree(folder)
 
 
 def execute(words: Sequence[str], folder: Path) -> None:
-    """Runs one ``yoloslim`` command in a folder; its output shows only when it fails."""
-    examples = Path(__file__).resolve().parent.parent / "examples"
-    expanded = [os.path.expandvars(word.replace("examples/", f"{examples}/")) for word in words]
-    done = subprocess.run([sys.executable, "-m", *expanded], cwd=folder, capture_output=True, text=True, check=False)
+    """Runs one ``yoloslim`` command in a folder; what it prints goes to ``log.txt`` there, its error is shown."""
+    expanded = [os.path.expandvars(word.replace("examples/", f"{ROOT}/examples/")) for word in words]
+    with (folder / "log.txt").open("a") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", *expanded], cwd=folder, stdout=log, stderr=subprocess.PIPE, text=True, check=False
+        )
     if done.returncode:
         raise SystemExit(f"{shlex.join(words)}\n{done.stderr}")
-
-
-def machine() -> dict[str, Any]:
-    """Gives what the figures were measured on."""
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return {"cpu": models[0] if models else platform.processor(), "cores": os.cpu_count(), "system": platform.system()}
 
 
 def markdown(table: Table) -> str:

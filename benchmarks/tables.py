@@ -14,7 +14,7 @@ class Cell:
     """One measurement.
 
     Attributes:
-        name: also its file's name.
+        name: also its file's name; cells of one name show figures of one run.
         commands: ``yoloslim`` commands, run one after the other in an empty folder; the last one's report counts.
         keys: what is stored of that report.
         text: what the table shows of it.
@@ -89,4 +89,28 @@ def prune_coco128() -> Table:
     return Table("prune-coco128", title, "network", PRUNED, columns, tuple(cells))
 
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(),)}
+JOURNEYS = {"hand_fingers5, one class, 160": "hand", "bccd, 320": "bccd"}
+STAGES = ("dense", "sparse", "pruned", "finetuned", "exported")
+
+
+def stage_cell(row: str, stage: str) -> Cell:
+    """Shows one stage of a recipe of the examples."""
+    recipe = JOURNEYS[row]
+
+    def text(report: Report) -> str:
+        stages = {found["name"]: found for found in report["stages"]}
+        found, share = stages[stage], stages[stage]["params"] / stages["dense"]["params"]
+        kept = "" if stage in ("dense", "sparse") else f" ({100 * share:.0f} % of the parameters)"
+        return f"{found['map50']:.3f}{kept}"
+
+    return Cell(recipe, row, stage, (f"yoloslim compress examples/{recipe}.toml --out run",), ("stages",), text)
+
+
+def first() -> Table:
+    """The whole road on two small data sets."""
+    cells = [stage_cell(row, stage) for row in JOURNEYS for stage in STAGES]
+    title = "AP50 on the test pictures, stage by stage, YOLOv3-tiny from its COCO weights"
+    return Table("first", title, "data set, input", tuple(JOURNEYS), STAGES, tuple(cells))
+
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(), first())}

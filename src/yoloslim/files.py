@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from yoloslim.errors import OutputError
+
+_LEFTOVER = re.compile(r"\.part-.+-[a-z0-9_]{8}(\.\w+)?")  # as mkstemp makes them in _temporary_beside
 
 
 @contextmanager
@@ -33,12 +36,22 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".part-{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writers that were killed left under their temporary names, in a folder and those below it.
+
+    Only for folders that nobody else is writing to.
+    """
+    for path in folder.rglob(".*"):
+        if _LEFTOVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def next_folder(parent: Path, name: str) -> Path:

@@ -105,7 +105,7 @@ def test_boxes_come_to_fit(tmp_path: Path, precision: Precision) -> None:
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
     whole = train(network(), task(tmp_path / "whole"), SETTINGS, device="cpu")
 
-    def stop(epoch: int, done: int) -> None:
+    def stop(epoch: int, done: int, count: int) -> None:
         if (epoch, done) == (2, 3):
             raise Stopped
 
@@ -161,11 +161,28 @@ def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
 
 
 def test_hooks_see_every_step_and_add_columns(tmp_path: Path) -> None:
-    rates: list[float] = []
-    hooks = Hooks(after_step=rates.append, after_epoch=lambda: {"extra": 7.0})
+    steps: list[tuple[int, float]] = []
+    batches_done: list[tuple[int, int, int]] = []
+    hooks = Hooks(
+        after_step=lambda done, rate: steps.append((done, rate)),
+        after_epoch=lambda: {"extra": 7.0},
+        on_batch=lambda epoch, done, count: batches_done.append((epoch, done, count)),
+    )
 
     rows = train(network(), task(tmp_path), replace(SETTINGS, epochs=1), device="cpu", hooks=hooks).rows
 
-    assert len(rates) == 5
-    assert min(rates) > 0
+    assert [done for done, _ in steps] == [1, 2, 3, 4, 5]
+    assert min(rate for _, rate in steps) > 0
+    assert batches_done == [(0, done, 5) for done in range(1, 6)]
     assert rows[0]["extra"] == 7.0
+
+
+def test_what_a_hook_does_to_the_average_is_what_training_gives(tmp_path: Path) -> None:
+    def empty(made: Network, done: int) -> None:
+        assert done == 5
+        with torch.no_grad():
+            made.get_parameter("000_convolutional.norm.weight").zero_()
+
+    trained = train(network(), task(tmp_path), replace(SETTINGS, epochs=1), device="cpu", hooks=Hooks(on_average=empty))
+
+    assert not trained.network.get_parameter("000_convolutional.norm.weight").any()

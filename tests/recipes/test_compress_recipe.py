@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.engine.settings import TrainSettings
@@ -16,6 +17,7 @@ from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.recipes.compress import Watch, compress
 from yoloslim.recipes.schema import DataTable, ModelTable, PruneTable, Recipe, SparsityTable
+from yoloslim.runtime.load import load
 
 pytestmark = pytest.mark.medium
 
@@ -91,11 +93,23 @@ def test_every_stage_leaves_its_row_and_its_files(recipe: Recipe) -> None:
     assert "exported" in page
 
 
+def test_fading_makes_pruning_lossless(recipe: Recipe) -> None:
+    fading = replace(recipe, sparsity=SparsityTable(epochs=2, schedule="fade"))
+
+    stages = {stage.name: stage for stage in compress(fading, graph())}
+
+    sparse, pruned = (load(Path(stages[name].path), None).network for name in ("sparse", "pruned"))
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert stages["pruned"].params <= 0.5 * stages["sparse"].params
+    for wide, small in zip(sparse(images), pruned(images), strict=True):
+        torch.testing.assert_close(small, wide)
+
+
 def test_an_interrupted_run_goes_on_and_ends_the_same(recipe: Recipe, tmp_path: Path) -> None:
     whole = compress(replace(recipe, out=str(tmp_path / "whole")), graph())
 
     def stop_in(name: str, settings: TrainSettings) -> Hooks:
-        def stop(epoch: int, done: int) -> None:
+        def stop(epoch: int, done: int, count: int) -> None:
             if name == "finetuned":
                 raise KeyboardInterrupt
 

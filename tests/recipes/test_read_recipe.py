@@ -117,3 +117,20 @@ def test_a_missing_section_is_named(recipe_file: Path) -> None:
 
     with pytest.raises(RecipeError, match=r"small\.toml: \[model\] is missing$"):
         read_recipe(recipe_file)
+
+
+def test_files_are_found_beside_the_recipe_before_the_working_folder(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for folder in (tmp_path, elsewhere):
+        (folder / "cells.yaml").write_text("")
+    (elsewhere / "own.weights").write_text("")
+
+    recipe = read_recipe(recipe_file, ["data.data=cells.yaml", "model.weights=own.weights"])
+
+    assert recipe.data.data == str(tmp_path / "cells.yaml")
+    assert recipe.model.weights == "own.weights"
+    assert recipe.model.cfg == "yolov3-tiny"

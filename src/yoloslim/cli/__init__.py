@@ -18,7 +18,7 @@ from yoloslim.cli.detect import detect
 from yoloslim.cli.eval import evaluate
 from yoloslim.cli.export import export
 from yoloslim.cli.info import info
-from yoloslim.cli.outcome import USAGE_ERROR, refuse
+from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.prune import prune
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.zoo import zoo
@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app(given, prog_name="yoloslim", standalone_mode=False) or 0
     except USAGE_ERROR as error:
         return refuse(error, given)
+    except typer.Abort:  # Ctrl-C before the command has begun
+        typer.echo("error: interrupted", err=True)
+        return EXIT_INTERRUPTED
 
 
 def _print_version(wanted: bool) -> None:

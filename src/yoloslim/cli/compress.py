@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def compress(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as train.epochs=3; repeatable."),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run; a run that is there goes on.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
 ) -> Result:
     """Train, prune, fine-tune, export and measure, as a recipe says."""
@@ -33,6 +37,7 @@ def compress(
     from yoloslim.recipes.read import read_recipe
 
     found = read_recipe(recipe, [*(changes or ()), *_shared(session)])
+    found = replace(found, out=str(out)) if out else found
     if dry_run:
         check_inputs(found, graph_of(found.model.cfg))
         session.print(_text(found))
@@ -54,7 +59,9 @@ def run_recipe(session: Session, recipe: Recipe) -> Result:
     def told(name: str, found: bool) -> None:
         session.print(f"{name}: done before" if found else f"{name} ...")
 
-    stages = compress(recipe, graph_of(recipe.model.cfg), Watch(told, lambda name, s: _hooks(session, name, s)))
+    with changing_bar(session) as bar:
+        watch = Watch(told, lambda name, settings: _hooks(session, name, settings, bar))
+        stages = compress(recipe, graph_of(recipe.model.cfg), watch)
     show_stages(session, stages)
     folder = Path(stages[0].path).parent.parent
     session.print(f"summary     {folder / 'summary.json'}\nreport      {folder / 'report.html'}")
@@ -81,11 +88,14 @@ def show_stages(session: Session, stages: Sequence[Stage]) -> None:
     session.print(table(("stage", "parameters", "", "MMACs", "MB", "AP50", "ms a picture"), rows))
 
 
-def _hooks(session: Session, name: str, settings: TrainSettings) -> Hooks:
-    """A line an epoch, and the time left."""
+def _hooks(session: Session, name: str, settings: TrainSettings, bar: Callable[[str, int, int], None]) -> Hooks:
+    """A line an epoch, and a bar of the stage's batches."""
     from yoloslim.engine.train import Hooks
 
-    return Hooks(on_row=_row_printer(session, name, settings.epochs))
+    def on_batch(epoch: int, done: int, count: int) -> None:
+        bar(name, epoch * count + done, settings.epochs * count)
+
+    return Hooks(on_row=_row_printer(session, name, settings.epochs), on_batch=on_batch)
 
 
 def _row_printer(session: Session, name: str, epochs: int) -> Callable[[dict[str, float]], None]:

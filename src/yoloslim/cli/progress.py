@@ -16,13 +16,31 @@ def progress_bar(session: Session, title: str, total: int | None) -> Iterator[Ca
     Args:
         total: number of things to do; None where nobody knows.
     """
+    with changing_bar(session) as show:
+        show(title, 0, total)
+        yield lambda done: show(title, done, total)
+
+
+@contextmanager
+def changing_bar(session: Session) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Gives a function that takes a title, the number of things done and of all; a new title starts a new bar."""
     if session.quiet or not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda title, done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+
+        def show(title: str, done: int, total: int | None) -> None:
+            task = next((task for task in bar.tasks if task.description == title), None)
+            if task is None:
+                for earlier in bar.task_ids:
+                    bar.remove_task(earlier)
+                bar.add_task(title, total=total, completed=done)
+            else:
+                bar.update(task.id, completed=done, total=total)
+
+        yield show

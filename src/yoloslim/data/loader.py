@@ -7,6 +7,7 @@ The sampler hands out pairs of epoch and index, so worker processes that outlive
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -256,5 +257,9 @@ def _single_opencv_thread() -> Iterator[None]:
 
 
 def _start_worker(_worker: int) -> None:
-    """Keeps OpenCV from starting threads in a worker: the workers share the cores already."""
+    """Keeps OpenCV from starting threads in a worker, where cores are shared already, and Ctrl-C for the main process.
+
+    A worker that got the signal too would print its trace; when the main process ends, its workers do.
+    """
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -66,15 +66,18 @@ class Hooks:
     """Moments at which others join in.
 
     Attributes:
-        after_step: called with the step's effective rate, learning rate / (1 - momentum), after the optimiser moved.
+        after_step: called after the optimiser moved, with the steps done and the effective rate of this one, learning
+            rate / (1 - momentum).
+        on_average: called with the averaged network before it is measured and written, and with the steps done.
         after_epoch: gives more columns for the epoch's row.
-        on_batch: called with (epochs done, batches of this epoch done).
+        on_batch: called with (epochs done, batches of this epoch done, batches of an epoch).
         on_row: called with each finished epoch's row.
     """
 
-    after_step: Callable[[float], None] = lambda rate: None
+    after_step: Callable[[int, float], None] = lambda done, rate: None
+    on_average: Callable[[Network, int], None] = lambda network, done: None
     after_epoch: Callable[[], Mapping[str, float]] = dict
-    on_batch: Callable[[int, int], None] = lambda epoch, done: None
+    on_batch: Callable[[int, int, int], None] = lambda epoch, done, count: None
     on_row: Callable[[Row], None] = lambda row: None
 
 
@@ -129,7 +132,7 @@ class _Loop:
             self._restore(load_state_file(state))
         while self.epoch < self.settings.epochs:
             self._run_epoch()
-        self.average.copy_into(self.averaged)
+        self._average()
         return Trained(self.averaged.cpu().eval(), tuple(self.rows))
 
     def _run_epoch(self) -> None:
@@ -140,11 +143,11 @@ class _Loop:
             terms = self._step(batch)
             for key, value in zip(sums, (terms.total, terms.box, terms.objectness, terms.classes), strict=True):
                 sums[key] += float(value.detach())
-            self.hooks.on_batch(self.epoch, done)
+            self.hooks.on_batch(self.epoch, done, self.task.batches_per_epoch)
         self.epoch += 1
         means = {key: value / self.task.batches_per_epoch for key, value in sums.items()}
         row = {"epoch": self.epoch, "rate": self._rate(self.step - 1), **means, **self.hooks.after_epoch()}
-        self.average.copy_into(self.averaged)
+        self._average()
         row.update(self._figures())
         row["seconds"] = round(time.perf_counter() - start, 2)
         self.rows.append(row)
@@ -166,10 +169,14 @@ class _Loop:
             self.fabric.clip_gradients(self.model, self.stepper, max_norm=clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
-        self.hooks.after_step(rate / (1 - self.settings.momentum))
-        self.average.update(self.network)
         self.step += 1
+        self.hooks.after_step(self.step, rate / (1 - self.settings.momentum))
+        self.average.update(self.network)
         return terms
+
+    def _average(self) -> None:
+        self.average.copy_into(self.averaged)
+        self.hooks.on_average(self.averaged, self.step)
 
     def _rate(self, step: int) -> float:
         return learning_rate(step, self.settings.epochs * self.task.batches_per_epoch, self.settings)

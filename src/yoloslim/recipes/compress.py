@@ -14,15 +14,13 @@ from typing import Any
 import numpy as np
 
 from yoloslim.boxes.detect import DetectSettings
-from yoloslim.compress.pruning.methods import PruneSettings, plan_pruning
 from yoloslim.compress.pruning.plan import save_plan
-from yoloslim.compress.pruning.search import plan_to_target
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import Dataset, load_dataset
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.train import Hooks
 from yoloslim.errors import RecipeError
-from yoloslim.files import write_atomically
+from yoloslim.files import remove_leftovers, write_atomically
 from yoloslim.graph.cost import total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
@@ -30,9 +28,10 @@ from yoloslim.graph.shapes import infer_shapes
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.export import export, random_batch
 from yoloslim.recipes.pictures import picture_batches
-from yoloslim.recipes.prune import prune
+from yoloslim.recipes.prune import planned, prune
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.sparsity import Sparsity
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import Material, measure, train_model
 from yoloslim.runtime.artefact import open_artefact
@@ -95,6 +94,7 @@ class _Road:
             _log.info("%s", note)
         self.model = replace(start, resize=recipe.data.resize)
         _check_same_recipe(recipe, self.folder)  # last: a recipe that cannot start leaves nothing behind
+        remove_leftovers(self.folder)
         self.stages: list[Stage] = []
 
     def run(self) -> tuple[Stage, ...]:
@@ -131,7 +131,7 @@ class _Road:
 
     def _train(self, folder: Path, name: str, settings: TrainSettings) -> Stage:
         if settings.epochs:
-            sparsity = self.recipe.sparsity if name == "sparse" else None
+            sparsity = Sparsity(self.recipe.sparsity, self.recipe.prune) if name == "sparse" else None
             hooks = self.watch.hooks(name, settings)
             arguments = {"device": self.recipe.device, "sparsity": sparsity, "watch": hooks}
             model, _, problems = train_model(self.model, self.material, settings, folder, **arguments)  # type: ignore[arg-type]
@@ -143,12 +143,8 @@ class _Road:
 
     def _prune(self, folder: Path) -> Stage:
         table = self.recipe.prune
-        settings = PruneSettings(table.percent or 0.0, table.round, table.min_keep, table.normalize)
         network = self.model.network
-        if table.target:
-            plan = plan_to_target(network, table.method, settings, table.target)
-        else:
-            plan = plan_pruning(network, table.method, settings)
+        plan = planned(network, table)
         shape = self.model.graph.input_shape
         size = (shape.width, shape.height)
         batches = picture_batches(self.material.training, table.recalibrate, size, self.model.resize, 8)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from yoloslim.compress.pruning.fold import fold
+from yoloslim.compress.pruning.methods import PruneSettings, plan_pruning
 from yoloslim.compress.pruning.plan import PruningPlan
+from yoloslim.compress.pruning.search import plan_to_target
 from yoloslim.compress.pruning.shrink import shrink
 from yoloslim.compress.pruning.verify import max_abs_diff
 from yoloslim.engine.recalibrate import recalibrate
 from yoloslim.nn.network import Network
+from yoloslim.recipes.schema import PruneTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,18 @@ class Pruned:
 
     network: Network
     max_abs_diff: float
+
+
+def planned(network: Network, table: PruneTable) -> PruningPlan:
+    """Gives the plan that a recipe's ``[prune]`` makes for a network.
+
+    Raises:
+        PlanError: the target cannot be reached.
+    """
+    settings = PruneSettings(table.percent or 0.0, table.round, table.min_keep, table.normalize)
+    if table.target:
+        return plan_to_target(network, table.method, settings, table.target)
+    return plan_pruning(network, table.method, settings)
 
 
 def prune(network: Network, plan: PruningPlan, *, folding: bool = True, batches: Iterable[Tensor] = ()) -> Pruned:

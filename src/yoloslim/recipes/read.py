@@ -27,8 +27,8 @@ _ADAPTER = TypeAdapter(Recipe)
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Gives the recipe of a TOML file, with ``section.key=value`` changes made.
 
-    ``${VAR}`` is expanded in every text. ``[finetune]`` takes from ``[train]`` what it leaves out, and the seed of the
-    recipe is everybody's.
+    ``${VAR}`` is expanded in every text; files are looked for beside the recipe first. ``[finetune]`` takes from
+    ``[train]`` what it leaves out, and the seed of the recipe is everybody's.
 
     Raises:
         RecipeError: the file is missing or no TOML, a key is unknown (the nearest known one is named), or a value is
@@ -42,7 +42,17 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: expected TOML: {error}") from error
     for change in changes:
         _apply(tables, change)
-    return parse_recipe(tables, str(path), name=path.stem)
+    return _located(parse_recipe(tables, str(path), name=path.stem), path.parent)
+
+
+def _located(recipe: Recipe, folder: Path) -> Recipe:
+    """Gives the recipe with its files found beside it, where they are; other paths are those of the working folder."""
+
+    def found(name: str) -> str:
+        return str(folder / name) if name and (folder / name).is_file() else name
+
+    model = replace(recipe.model, cfg=found(recipe.model.cfg), weights=found(recipe.model.weights))
+    return replace(recipe, model=model, data=replace(recipe.data, data=found(recipe.data.data)))
 
 
 def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recipe:

@@ -50,6 +50,8 @@ class SparsityTable:
 
     Attributes:
         epochs: of the stage; 0 leaves it out.
+        schedule: ``constant``: a penalty on the gammas all along, and pruning finds what it made small; ``fade``:
+            what ``[prune]`` would remove is chosen at the start and brought to zero.
         penalty: which gammas are shrunk; ``normal``: those that normal pruning may remove.
         strength: of the penalty; ``auto``: the median gamma would just come to 0.
         reach: with ``auto``, for this multiple of the median.
@@ -57,6 +59,7 @@ class SparsityTable:
     """
 
     epochs: int = 0
+    schedule: Literal["constant", "fade"] = "constant"
     penalty: Literal["normal"] = "normal"
     strength: float | Literal["auto"] = "auto"
     reach: float = 1.0

@@ -14,23 +14,17 @@ from torch import Tensor
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
-from yoloslim.compress.pruning.freeze import frozen_lanes
-from yoloslim.compress.pruning.methods import METHODS
-from yoloslim.compress.pruning.scores import writers
-from yoloslim.compress.sparsity.penalty import GammaPenalty, auto_strength
 from yoloslim.data.annotations import Problem
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.dataset import Dataset
 from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
-from yoloslim.engine.optimizer import learning_rate
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.train import Hooks, Task, Trained, train
-from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.losses.detection import LossSettings, LossTerms, detection_loss
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
-from yoloslim.recipes.schema import SparsityTable
+from yoloslim.recipes.sparsity import Sparsity, sparsity_hooks
 from yoloslim.runtime.detector import Detector
 from yoloslim.runtime.load import Model, with_network
 from yoloslim.runtime.save import checkpoint_of
@@ -67,7 +61,7 @@ def train_model(
     folder: Path,
     *,
     device: str = "auto",
-    sparsity: SparsityTable | None = None,
+    sparsity: Sparsity | None = None,
     watch: Hooks | None = None,
 ) -> tuple[Model, Trained, tuple[Problem, ...]]:
     """Trains a model, sparse where asked for, and gives it with its figures and what was wrong with the pictures.
@@ -85,8 +79,9 @@ def train_model(
         material.training, size, material.resize, material.augment, seed=settings.seed, cache_bytes=CACHE_BYTES
     )
     loader = training_loader(pictures, settings.batch, workers=settings.workers)
-    penalty = _penalty(model.network, sparsity, loader, settings)
-    hooks = _hooks(penalty, watch or Hooks())
+    hooks = watch or Hooks()
+    if sparsity is not None:
+        hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
     task = _task(model, material, loader, folder, (settings, sparsity, device))
     trained = train(model.network, task, settings, device=device, hooks=hooks)
     return with_network(model, trained.network), trained, pictures.problems
@@ -100,13 +95,6 @@ def measure(model: Model, material: Material, device: str) -> Mapping[str, float
     detector = Detector(backend, yolos, (shape.width, shape.height), material.resize, DetectSettings(conf=0.001))
     result, _ = evaluate_on(detector, material.validation)
     return {key: getattr(result, key) for key in ("map50", "map", "precision", "recall", "f1")}
-
-
-def removable_channels(network: Network, method: str) -> dict[str, Any]:
-    """Gives, for every node that writes lanes, which of its channels a pruning method may remove, shape (C,)."""
-    lanes = trace_lanes(network.graph)
-    frozen = frozen_lanes(network.graph, lanes, METHODS[method].frozen)
-    return {name: ~frozen[lanes.of[name]] for name in writers(network.graph)}
 
 
 def _task(model: Model, material: Material, loader: TrainingLoader, folder: Path, about: Sequence[Any]) -> Task:
@@ -139,32 +127,3 @@ def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
         "pictures": [str(sample.path) for sample in material.training.samples],
     }
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
-
-
-def _penalty(
-    network: Network, sparsity: SparsityTable | None, loader: TrainingLoader, settings: TrainSettings
-) -> GammaPenalty | None:
-    if sparsity is None:
-        return None
-    penalty = GammaPenalty(network, removable_channels(network, sparsity.penalty), 0.0)
-    if sparsity.strength == "auto":
-        steps = settings.epochs * len(loader)
-        rates = sum(learning_rate(step, steps, settings) for step in range(steps)) / (1 - settings.momentum)
-        penalty.strength = auto_strength(penalty.gammas(), rates, sparsity.reach)
-    else:
-        penalty.strength = sparsity.strength
-    return penalty
-
-
-def _hooks(penalty: GammaPenalty | None, watch: Hooks) -> Hooks:
-    if penalty is None:
-        return watch
-
-    def columns() -> Mapping[str, float]:
-        return {"small_gammas": penalty.small_share(), "strength": penalty.strength, **watch.after_epoch()}
-
-    def after_step(rate: float) -> None:
-        penalty.step(rate)
-        watch.after_step(rate)
-
-    return replace(watch, after_step=after_step, after_epoch=columns)

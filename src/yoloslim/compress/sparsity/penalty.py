@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from yoloslim.nn.layers.conv_block import ConvBlock
 from yoloslim.nn.network import Network
@@ -32,20 +32,15 @@ class GammaPenalty:
 
     def __init__(self, network: Network, channels: Mapping[str, NDArray[np.bool_]], strength: float) -> None:
         self.strength = strength
-        self._scales: list[Tensor] = []
-        self._chosen: list[Tensor] = []
-        for name, chosen in channels.items():
-            block = network.get_submodule(name)
-            if isinstance(block, ConvBlock) and block.norm is not None and chosen.any():
-                self._scales.append(block.norm.weight)
-                self._chosen.append(torch.from_numpy(chosen).to(block.norm.weight.device))
+        self._norms = chosen_norms(network, channels)
 
     def step(self, rate: float) -> None:
         """Moves every chosen gamma towards 0 by ``rate * strength``, at most to 0."""
         with torch.no_grad():
-            for scale, chosen in zip(self._scales, self._chosen, strict=True):
+            for norm, chosen in self._norms:
+                scale = norm.weight
                 shrunk = scale.sign() * (scale.abs() - rate * self.strength).clamp(min=0)
-                scale.copy_(torch.where(chosen, shrunk, scale))
+                scale.copy_(torch.where(chosen.to(scale.device), shrunk, scale))
 
     def small_share(self) -> float:
         """Gives the share of the chosen gammas that are small, 0..1."""
@@ -54,9 +49,18 @@ class GammaPenalty:
 
     def gammas(self) -> NDArray[np.float64]:
         """Gives ``|gamma|`` of every chosen channel, in the order of the network."""
-        pairs = zip(self._scales, self._chosen, strict=True)
-        chosen = [scale.detach()[mask].abs().double().cpu() for scale, mask in pairs]
+        chosen = [norm.weight.detach().cpu()[mask].abs().double() for norm, mask in self._norms]
         return torch.cat(chosen).numpy() if chosen else np.zeros(0)
+
+
+def chosen_norms(network: Network, channels: Mapping[str, NDArray[np.bool_]]) -> list[tuple[nn.BatchNorm2d, Tensor]]:
+    """Gives the batch-norms of the nodes with a chosen channel, each with its choice, shape (C,), on the CPU."""
+    found: list[tuple[nn.BatchNorm2d, Tensor]] = []
+    for name, chosen in channels.items():
+        block = network.get_submodule(name)
+        if isinstance(block, ConvBlock) and block.norm is not None and chosen.any():
+            found.append((block.norm, torch.from_numpy(chosen)))
+    return found
 
 
 def auto_strength(gammas: NDArray[np.float64], total_rate: float, reach: float = 1.0) -> float:

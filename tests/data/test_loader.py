@@ -4,8 +4,9 @@ import gc
 import io
 import os
 import pickle
+import signal
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -388,3 +389,18 @@ def test_a_real_set_is_read_without_a_crash(data_dir: Path) -> None:
 
     assert sum(len(batch) for batch in batches) == len(found) == 128
     assert sum(len(batch.targets) for batch in batches) > 500
+
+
+def test_ctrl_c_while_workers_start_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = training_loader(training_set(write_set(tmp_path, 4)), batch=2, workers=1)
+
+    def starting(self: object) -> Iterator[Batch]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return iter(())
+
+    monkeypatch.setattr(torch.utils.data.DataLoader, "__iter__", starting)
+
+    with pytest.raises(KeyboardInterrupt):
+        made.batches(0)
+
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

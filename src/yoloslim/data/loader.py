@@ -8,9 +8,11 @@ The sampler hands out pairs of epoch and index, so worker processes that outlive
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 import cv2
 import numpy as np
@@ -216,7 +218,7 @@ class TrainingLoader:
         Take one epoch at a time: where there are workers, asking for the next one ends the one before.
         """
         self._sampler.epoch = epoch
-        with _single_opencv_thread():
+        with _single_opencv_thread(), _late_interrupt():
             return iter(self._batches)  # starts the workers
 
 
@@ -254,6 +256,22 @@ def _single_opencv_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(num_threads)
+
+
+@contextmanager
+def _late_interrupt() -> Iterator[None]:
+    """Keeps Ctrl-C for the end of the block: what a fork calls on its way would swallow it."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    received: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if received and callable(handler):
+        handler(*received[0])
 
 
 def _start_worker(_worker: int) -> None:

@@ -13,6 +13,8 @@ from yoloslim.zoo.catalog import find
         ("yolov3-tiny", 8_858_734, 8_852_366),
         ("yolov4", 64_429_405, 64_363_101),
         ("yolov4-tiny", 6_062_814, 6_056_606),
+        ("yolov3-mobilenetv3", 24_251_333, 24_209_877),
+        ("yolov3tiny-mobilenetv3-small", 3_056_774, 3_041_430),
     ],
 )
 def test_a_network_has_the_published_number_of_parameters(name: str, weights_floats: int, params: int) -> None:
@@ -22,7 +24,15 @@ def test_a_network_has_the_published_number_of_parameters(name: str, weights_flo
 
 
 @pytest.mark.parametrize(
-    ("name", "gflops"), [("yolov3", 116.92), ("yolov3-tiny", 9.88), ("yolov4", 106.69), ("yolov4-tiny", 12.26)]
+    ("name", "gflops"),
+    [
+        ("yolov3", 116.92),
+        ("yolov3-tiny", 9.88),
+        ("yolov4", 106.69),
+        ("yolov4-tiny", 12.26),
+        ("yolov3-mobilenetv3", 32.02),
+        ("yolov3tiny-mobilenetv3-small", 2.82),
+    ],
 )
 def test_a_network_costs_the_published_operations_at_640x480(name: str, gflops: float) -> None:
     assert total_cost(find(name, size=(640, 480))).gflops == pytest.approx(gflops, rel=0.005)
@@ -38,3 +48,7 @@ def test_a_network_costs_what_darknet_prints_at_416(name: str, bflops: float) ->
 @pytest.mark.parametrize("name", ["yolov3", "yolov3-tiny", "yolov4", "yolov4-tiny"])
 def test_another_size_costs_the_same_asked_for_or_set_later(name: str) -> None:
     assert total_cost(find(name, size=(640, 480))) == total_cost(find(name).with_size(640, 480))
+
+
+def test_yolov3_with_spatial_pyramid_pooling_costs_what_darknet_prints_at_608() -> None:
+    assert total_cost(find("yolov3-spp")).gflops == pytest.approx(141.5, rel=0.005)

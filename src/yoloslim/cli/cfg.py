@@ -13,7 +13,9 @@ from yoloslim.cli.session import Result, Session
 
 def cfg(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A network of `yoloslim zoo`, or NETWORK-SET.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A network of `yoloslim zoo`, BACKBONE+HEAD, or either with -SET.")
+    ],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The cfg to write; default: NAME.cfg.")] = None,
     classes: Annotated[int | None, typer.Option(metavar="N", callback=check_count, help="Number of classes.")] = None,
     anchors: Annotated[

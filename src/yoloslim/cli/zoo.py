@@ -9,7 +9,7 @@ def zoo(session: Session) -> Result:
     """List the networks that need no cfg file."""
     from yoloslim.cli.tables import table
     from yoloslim.graph.cost import total_cost
-    from yoloslim.zoo.catalog import find, networks
+    from yoloslim.zoo.catalog import BACKBONES, HEADS, find, networks
     from yoloslim.zoo.data_sets import DATA_SETS
 
     rows = []
@@ -23,5 +23,7 @@ def zoo(session: Session) -> Result:
         cells.append((name, f"{cost.params:,}", f"{cost.gflops:.2f}", f"{width}x{height}"))
     session.print(table(("network", "parameters", "GFLOPs", "at size"), cells))
     sets = ", ".join(DATA_SETS)
-    session.print(f"NETWORK-SET, such as yolov3-tiny-hand, has the classes and anchors of a\ndata set: {sets}.")
-    return {"networks": rows, "data_sets": list(DATA_SETS)}
+    session.print("BACKBONE+HEAD, such as mobilenetv3-large+yolov4-tiny, joins any two:")
+    session.print(f"  backbones: {', '.join(BACKBONES)}\n  heads: {', '.join(HEADS)}")
+    session.print(f"NAME-SET, such as yolov3-tiny-hand, has the classes and anchors of a data set:\n  {sets}")
+    return {"networks": rows, "backbones": list(BACKBONES), "heads": list(HEADS), "data_sets": list(DATA_SETS)}

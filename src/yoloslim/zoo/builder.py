@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from yoloslim.cfg.schema import MAX_FILTERS
 from yoloslim.cfg.sections import Option, Section
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import IMAGE, Graph, Node, node_name
-from yoloslim.graph.ops import Convolution, MaxPool, Op, Route, Shape, Shortcut, Upsample, Yolo
+from yoloslim.graph.ops import (
+    AvgPool,
+    Convolution,
+    Depthwise,
+    MaxPool,
+    Op,
+    Route,
+    ScaleChannels,
+    Shape,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
+from yoloslim.graph.shapes import node_shape
 from yoloslim.graph.to_cfg import section_of
 from yoloslim.zoo.anchors import Anchors
 
@@ -47,12 +61,35 @@ class Detector:
     Attributes:
         training: keys of ``[yolo]`` that only Darknet's training reads.
         scale_x_y: stretch of the cell offset at each stride; 1 where it is left out.
+        new_coords: head maps are logistic already (see ``Yolo``).
     """
 
     classes: int
     anchors: Anchors
     training: Mapping[str, str]
     scale_x_y: Mapping[int, float] = field(default_factory=dict)
+    new_coords: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The part of a network that predicts, for any backbone that gives the stages it reads.
+
+    Attributes:
+        build: adds it to a network.
+        anchors: those of COCO that it was published with.
+        training: keys of ``[yolo]`` that only Darknet's training reads.
+        scale_x_y: see ``Detector``.
+        new_coords: see ``Detector``.
+        net_training: what ``[net]`` says beside the size.
+    """
+
+    build: Callable[[NetworkBuilder, Stages, Detector], None]
+    anchors: Anchors
+    training: Mapping[str, str]
+    scale_x_y: Mapping[int, float] = field(default_factory=dict)
+    new_coords: bool = False
+    net_training: Mapping[str, str] = field(default_factory=lambda: NET_TRAINING)
 
 
 class NetworkBuilder:
@@ -74,6 +111,7 @@ class NetworkBuilder:
         self._size = size
         self._width = width
         self._indices: dict[str, int] = {}
+        self._shapes = {IMAGE: Shape(3, size[1], size[0])}
         self._nodes: list[Node] = []
 
     @property
@@ -81,10 +119,22 @@ class NetworkBuilder:
         """The node that the next layer reads."""
         return self._nodes[-1].name if self._nodes else IMAGE
 
-    def convolution(self, filters: int, size: int, stride: int = 1, *, activation: str = "leaky") -> str:
-        """Adds a convolution with batch-norm, padded to keep the size; ``filters`` are those of width 1."""
+    @property
+    def channels(self) -> int:
+        """Channels of the last layer."""
+        return self._shapes[self.last].channels
+
+    def convolution(
+        self, filters: int, size: int, stride: int = 1, *, activation: str = "leaky", parts: int = 1
+    ) -> str:
+        """Adds a convolution with batch-norm, padded to keep the size.
+
+        Args:
+            filters: those of width 1.
+            parts: the layer gives one of this many equal parts of them.
+        """
         op = Convolution(
-            filters=scaled_filters(filters, self._width),
+            filters=scaled_filters(filters, self._width) // parts,
             size=size,
             stride_x=stride,
             stride_y=stride,
@@ -93,6 +143,28 @@ class NetworkBuilder:
             activation=activation,
         )
         return self._add("convolutional", op, (self.last,))
+
+    def depthwise(self, size: int, stride: int = 1, *, activation: str = "linear") -> str:
+        """Adds ``[depthwise]``: one filter a channel, with batch-norm, padded to keep the size."""
+        op = Depthwise(self.channels, size, stride, size // 2, batch_norm=True, activation=activation)
+        return self._add("depthwise", op, (self.last,))
+
+    def squeeze_excite(self) -> str:
+        """Adds ``[se]`` with a hidden layer of a quarter of the channels."""
+        return self._add("se", SqueezeExcite(self.channels // 4), (self.last,))
+
+    def squeeze_scale(self, hidden: int, activation: str) -> str:
+        """Adds squeeze-and-excitation in Darknet's own layers: mean, two convolutions, ``[scale_channels]``.
+
+        Args:
+            hidden: channels of the hidden layer, at every width.
+            activation: of the hidden layer; that of the scales is logistic.
+        """
+        features, channels = self.last, self.channels
+        self._add("avgpool", AvgPool(), (features,))
+        self._add("convolutional", Convolution(hidden, activation=activation), (self.last,))
+        self._add("convolutional", Convolution(channels, activation="logistic"), (self.last,))
+        return self._add("scale_channels", ScaleChannels(), (self.last, features), references=[features])
 
     def maxpool(self, size: int, stride: int) -> str:
         """Adds a max-pooling layer with Darknet's padding."""
@@ -128,8 +200,10 @@ class NetworkBuilder:
         most = MAX_FILTERS // len(mask) - 5
         if not 1 <= detector.classes <= most:
             raise RecipeError(f"classes={detector.classes}: expected 1 to {most}")
-        yolo = Yolo(mask, detector.anchors, detector.classes, detector.scale_x_y.get(stride, 1.0))
-        self._add("convolutional", Convolution(yolo.channels, activation="linear"), (self.last,))
+        stretch = detector.scale_x_y.get(stride, 1.0)
+        yolo = Yolo(mask, detector.anchors, detector.classes, stretch, detector.new_coords)
+        activation = "logistic" if detector.new_coords else "linear"
+        self._add("convolutional", Convolution(yolo.channels, activation=activation), (self.last,))
         self._add("yolo", yolo, (self.last,), extras=detector.training)
 
     def finish(self, training: Mapping[str, str] = NET_TRAINING) -> Graph:
@@ -150,6 +224,7 @@ class NetworkBuilder:
         index = len(self._nodes)
         relative = [self._indices[name] - index for name in references]
         node = Node(node_name(index, kind), op, tuple(inputs), section_of(kind, op, relative, extras or {}))
+        self._shapes[node.name] = node_shape(node, [self._shapes[name] for name in inputs])
         self._nodes.append(node)
         self._indices[node.name] = index
         return node.name

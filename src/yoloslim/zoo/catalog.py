@@ -3,41 +3,95 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
-from yoloslim.zoo.anchors import Anchors
+from yoloslim.zoo.anchors import Anchors, checked_anchors
+from yoloslim.zoo.builder import Detector, Head, NetworkBuilder, Stages
 from yoloslim.zoo.data_sets import DATA_SETS, OWN, DataSet
-from yoloslim.zoo.yolov3 import yolov3, yolov3_tiny
-from yoloslim.zoo.yolov4 import yolov4, yolov4_tiny
+from yoloslim.zoo.efficientnet import efficientnet_b0
+from yoloslim.zoo.ghostnet import ghostnet
+from yoloslim.zoo.mobilenetv3 import mobilenetv3_large, mobilenetv3_small
+from yoloslim.zoo.yolov3 import YOLOV3, YOLOV3_SPP, YOLOV3_TINY, YOLOV3_TINY_3L, darknet53, darknet_tiny
+from yoloslim.zoo.yolov4 import YOLOV4, YOLOV4_TINY, YOLOV4_TINY_3L, csp_darknet53, csp_tiny
+from yoloslim.zoo.yolov7 import YOLOV7_TINY, elan_tiny
+
+BACKBONES: Mapping[str, Callable[[NetworkBuilder], Stages]] = {
+    "darknet53": darknet53,
+    "darknet-tiny": darknet_tiny,
+    "csp-darknet53": csp_darknet53,
+    "csp-tiny": csp_tiny,
+    "elan-tiny": elan_tiny,
+    "mobilenetv3-large": mobilenetv3_large,
+    "mobilenetv3-small": mobilenetv3_small,
+    "ghostnet": ghostnet,
+    "efficientnet-b0": efficientnet_b0,
+}
+"""What a network sees with."""
+
+HEADS: Mapping[str, Head] = {
+    "yolov3": YOLOV3,
+    "yolov3-spp": YOLOV3_SPP,
+    "yolov3-tiny": YOLOV3_TINY,
+    "yolov3-tiny-3l": YOLOV3_TINY_3L,
+    "yolov4": YOLOV4,
+    "yolov4-tiny": YOLOV4_TINY,
+    "yolov4-tiny-3l": YOLOV4_TINY_3L,
+    "yolov7-tiny": YOLOV7_TINY,
+}
+"""What a network predicts with, on any backbone."""
 
 
-class NetworkFunction(Protocol):
-    """Gives a network; what is left out is as it was published."""
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A network as it was published.
 
-    def __call__(
-        self,
-        classes: int = ...,
-        size: tuple[int, int] = ...,
-        anchors: Sequence[tuple[float, float]] | None = ...,
-        width: float = ...,
+    Attributes:
+        size: of the input, pixels a side.
+    """
+
+    backbone: str
+    head: str
+    size: int = 416
+
+    def graph(
+        self, classes: int, anchors: Sequence[tuple[float, float]] | None, size: tuple[int, int] | None, width: float
     ) -> Graph:
-        """Gives the network."""
+        """Gives the network.
+
+        Raises:
+            RecipeError: an argument is out of range.
+        """
+        head = HEADS[self.head]
+        given = head.anchors if anchors is None else anchors
+        checked = checked_anchors(given, len(head.anchors), f"the head {self.head}")
+        net = NetworkBuilder(size or (self.size, self.size), width)
+        detector = Detector(classes, checked, head.training, head.scale_x_y, head.new_coords)
+        head.build(net, BACKBONES[self.backbone](net), detector)
+        return net.finish(head.net_training)
 
 
-_NETWORKS: Mapping[str, NetworkFunction] = {
-    "yolov3": yolov3,
-    "yolov3-tiny": yolov3_tiny,
-    "yolov4": yolov4,
-    "yolov4-tiny": yolov4_tiny,
+_NETWORKS: Mapping[str, Design] = {
+    "yolov3": Design("darknet53", "yolov3", 608),
+    "yolov3-spp": Design("darknet53", "yolov3-spp", 608),
+    "yolov3-tiny": Design("darknet-tiny", "yolov3-tiny"),
+    "yolov3-tiny-3l": Design("darknet-tiny", "yolov3-tiny-3l", 608),
+    "yolov4": Design("csp-darknet53", "yolov4", 608),
+    "yolov4-tiny": Design("csp-tiny", "yolov4-tiny"),
+    "yolov4-tiny-3l": Design("csp-tiny", "yolov4-tiny-3l", 608),
+    "yolov7-tiny": Design("elan-tiny", "yolov7-tiny"),
+    "yolov3-mobilenetv3": Design("mobilenetv3-large", "yolov3"),
+    "yolov3tiny-mobilenetv3-small": Design("mobilenetv3-small", "yolov3-tiny"),
+    "yolov3tiny-ghostnet": Design("ghostnet", "yolov3-tiny"),
+    "yolov3tiny-efficientnet-b0": Design("efficientnet-b0", "yolov3-tiny"),
 }
 
 
-def networks() -> Mapping[str, NetworkFunction]:
-    """Gives the function that makes each known network, by name."""
-    return _NETWORKS
+def networks() -> tuple[str, ...]:
+    """Gives the names of the known networks."""
+    return tuple(_NETWORKS)
 
 
 def find(
@@ -47,7 +101,7 @@ def find(
     size: tuple[int, int] | None = None,
     width: float = 1.0,
 ) -> Graph:
-    """Gives the network called ``name``: ``yolov3-tiny``, or ``yolov3-tiny-hand`` for a known data set.
+    """Gives the network called ``name``: ``yolov3-tiny``, ``BACKBONE+HEAD``, or either with ``-SET``, a known data set.
 
     Args:
         classes: number of classes; the data set's, else 80, unless given.
@@ -58,30 +112,48 @@ def find(
     Raises:
         RecipeError: no network or data set has that name, or an argument is out of range.
     """
-    network, data_set = _parts(name)
+    design, data_set = _parts(name)
     if data_set is not None:
         classes = len(data_set.names) if classes is None else classes
-        anchors = _anchors_for(network, data_set, name) if anchors is None else anchors
-    chosen: dict[str, Any] = {"classes": classes, "anchors": anchors, "size": size, "width": width}
-    return _NETWORKS[network](**{key: value for key, value in chosen.items() if value is not None})
+        anchors = _anchors_for(design, data_set, name) if anchors is None else anchors
+    return design.graph(80 if classes is None else classes, anchors, size, width)
 
 
-def _parts(name: str) -> tuple[str, DataSet | None]:
-    if name in _NETWORKS:
-        return name, None
+def _parts(name: str) -> tuple[Design, DataSet | None]:
+    if (design := _design(name)) is not None:
+        return design, None
     network, _, set_name = name.rpartition("-")
-    if network in _NETWORKS and set_name in DATA_SETS:
-        return network, DATA_SETS[set_name]
+    if (design := _design(network)) is not None and set_name in DATA_SETS:
+        return design, DATA_SETS[set_name]
+    raise RecipeError(_unknown(name))
+
+
+def _design(name: str) -> Design | None:
+    backbone, plus, head = name.partition("+")
+    if plus and backbone in BACKBONES and head in HEADS:
+        return Design(backbone, head)
+    return _NETWORKS.get(name)
+
+
+def _unknown(name: str) -> str:
+    """Says what is wrong with a name, with the nearest names or the known ones."""
+    backbone, plus, head = name.partition("+")
+    if plus and backbone not in BACKBONES:
+        return f"'{backbone}' is no backbone; known: {', '.join(BACKBONES)}"
+    if plus:
+        return f"'{head}' is no head, nor a head and a data set; known: {', '.join(HEADS)}"
     known = [*_NETWORKS, *(f"{network}-{set_name}" for network in _NETWORKS for set_name in DATA_SETS)]
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(_NETWORKS)}"
-    raise RecipeError(f"'{name}' is no network, nor a network and a data set such as yolov3-tiny-hand; {hint}")
+    return f"'{name}' is no network, nor a network and a data set such as yolov3-tiny-hand; {hint}"
 
 
-def _anchors_for(network: str, data_set: DataSet, name: str) -> Anchors | None:
-    count = len(_NETWORKS[network]().heads[0][1].anchors)
+def _anchors_for(design: Design, data_set: DataSet, name: str) -> Anchors | None:
+    count = len(HEADS[design.head].anchors)
     if count not in data_set.anchors:
         found = ", ".join(map(str, data_set.anchors))
-        raise RecipeError(f"{name}: {network} needs {count} anchors, this data set has sets of {found}; give anchors")
+        raise RecipeError(
+            f"{name}: {design.head} needs {count} anchors, this data set has sets of {found}; give anchors"
+        )
     known = data_set.anchors[count]
     return None if known == OWN else known

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
-from yoloslim.graph.graph import Graph
-from yoloslim.zoo.anchors import checked_anchors, parse_anchors
-from yoloslim.zoo.builder import NET_TRAINING, Detector, NetworkBuilder, Stages
-from yoloslim.zoo.yolov3 import TINY_ANCHORS, tiny_head
+from yoloslim.zoo.anchors import parse_anchors
+from yoloslim.zoo.builder import NET_TRAINING, Detector, Head, NetworkBuilder, Stages
+from yoloslim.zoo.yolov3 import TINY_ANCHORS, bottleneck, pooling_pyramid, tiny_3l_head, tiny_head
 
 YOLOV4_ANCHORS = parse_anchors("12,16 19,36 40,28 36,75 76,55 72,146 142,110 192,243 459,401")
 
@@ -39,51 +37,6 @@ _YOLO_TRAINING = {
     "max_delta": "5",
 }
 _TINY_YOLO_TRAINING = _YOLO_TRAINING | {"random": "0", "resize": "1.5"}
-
-
-def yolov4(
-    classes: int = 80,
-    size: tuple[int, int] = (608, 608),
-    anchors: Sequence[tuple[float, float]] | None = None,
-    width: float = 1.0,
-) -> Graph:
-    """Gives YOLOv4: CSPDarknet-53, spatial pyramid pooling and path aggregation under three heads.
-
-    Args:
-        size: (width, height) of the input, pixels; multiples of 32.
-        anchors: nine (width, height) pairs, smallest first; those of COCO unless given.
-        width: factor on the filters of every convolution but the heads'.
-
-    Raises:
-        RecipeError: an argument is out of range.
-    """
-    checked = checked_anchors(YOLOV4_ANCHORS if anchors is None else anchors, 9, "yolov4")
-    net = NetworkBuilder(size, width)
-    detector = Detector(classes, checked, _YOLO_TRAINING, {8: 1.2, 16: 1.1, 32: 1.05})
-    yolov4_head(net, csp_darknet53(net), detector)
-    return net.finish(_NET_TRAINING)
-
-
-def yolov4_tiny(
-    classes: int = 80,
-    size: tuple[int, int] = (416, 416),
-    anchors: Sequence[tuple[float, float]] | None = None,
-    width: float = 1.0,
-) -> Graph:
-    """Gives YOLOv4-tiny: cross-stage stages that split their channels in halves, under two heads.
-
-    Args:
-        size: (width, height) of the input, pixels; multiples of 32.
-        anchors: six (width, height) pairs, smallest first; those of COCO unless given.
-        width: factor on the filters of every convolution but the heads'.
-
-    Raises:
-        RecipeError: an argument is out of range.
-    """
-    checked = checked_anchors(TINY_ANCHORS if anchors is None else anchors, 6, "yolov4-tiny")
-    net = NetworkBuilder(size, width)
-    tiny_head(net, csp_tiny(net), Detector(classes, checked, _TINY_YOLO_TRAINING, {16: 1.05, 32: 1.05}))
-    return net.finish(_TINY_NET_TRAINING)
 
 
 def csp_darknet53(net: NetworkBuilder) -> Stages:
@@ -137,7 +90,7 @@ def _tiny_stage(net: NetworkBuilder, filters: int) -> str:
 def yolov4_head(net: NetworkBuilder, stages: Stages, detector: Detector) -> None:
     """Adds the path up to fine maps, the path down again, and a head after each level on the way down."""
     net.go_to(stages[32])
-    coarse = _pooling_pyramid(net)
+    coarse = pooling_pyramid(net)
     middle = _join_finer(net, stages[16], 256)
     fine = _join_finer(net, stages[8], 128)
 
@@ -146,17 +99,6 @@ def yolov4_head(net: NetworkBuilder, stages: Stages, detector: Detector) -> None
     _yolov4_prediction(net, middle, 16, 512, detector)
     coarse = _join_coarser(net, middle, coarse, 512)
     _yolov4_prediction(net, coarse, 32, 1024, detector)
-
-
-def _pooling_pyramid(net: NetworkBuilder) -> str:
-    """Adds spatial pyramid pooling (He et al., 2014) between two bottlenecks."""
-    source = _bottleneck(net, 512)
-    pooled = []
-    for size in (5, 9, 13):
-        net.go_to(source)
-        pooled.append(net.maxpool(size, stride=1))
-    net.route(*reversed(pooled), source)
-    return _bottleneck(net, 512)
 
 
 def _join_finer(net: NetworkBuilder, stage: str, filters: int) -> str:
@@ -173,14 +115,8 @@ def _join_coarser(net: NetworkBuilder, finer: str, coarser: str, filters: int) -
     return _double_bottleneck(net, filters)
 
 
-def _bottleneck(net: NetworkBuilder, filters: int) -> str:
-    net.convolution(filters, 1)
-    net.convolution(2 * filters, 3)
-    return net.convolution(filters, 1)
-
-
 def _double_bottleneck(net: NetworkBuilder, filters: int) -> str:
-    _bottleneck(net, filters)
+    bottleneck(net, filters)
     net.convolution(2 * filters, 3)
     return net.convolution(filters, 1)
 
@@ -189,3 +125,18 @@ def _yolov4_prediction(net: NetworkBuilder, source: str, stride: int, filters: i
     net.go_to(source)
     net.convolution(filters, 3)
     net.head(stride, {8: (0, 1, 2), 16: (3, 4, 5), 32: (6, 7, 8)}[stride], detector)
+
+
+YOLOV4 = Head(
+    yolov4_head, YOLOV4_ANCHORS, _YOLO_TRAINING, scale_x_y={8: 1.2, 16: 1.1, 32: 1.05}, net_training=_NET_TRAINING
+)
+YOLOV4_TINY = Head(
+    tiny_head, TINY_ANCHORS, _TINY_YOLO_TRAINING, scale_x_y={16: 1.05, 32: 1.05}, net_training=_TINY_NET_TRAINING
+)
+YOLOV4_TINY_3L = Head(
+    tiny_3l_head,
+    YOLOV4_ANCHORS,
+    _TINY_YOLO_TRAINING,
+    scale_x_y={8: 1.05, 16: 1.05, 32: 1.05},
+    net_training=_TINY_NET_TRAINING,
+)

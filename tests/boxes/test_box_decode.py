@@ -19,6 +19,7 @@ HEADS = {
     "plain": YOLO,
     "scale_x_y": replace(YOLO, scale_x_y=1.05),
     "new_coords": replace(YOLO, scale_x_y=2.0, new_coords=True),
+    "region": replace(YOLO, anchors=((0.4, 0.6), (1.5, 1.25), (3, 2)), region=True, class_score="softmax"),
 }
 
 
@@ -44,9 +45,13 @@ def expected_rows(raw: np.ndarray, yolo: Yolo, conf: float) -> list[list[float]]
         shift = (yolo.scale_x_y - 1) / 2
         cx = (logistic(x) * yolo.scale_x_y - shift + column) * SIZE[0] / raw.shape[2]
         cy = (logistic(y) * yolo.scale_x_y - shift + row) * SIZE[1] / raw.shape[1]
-        width, height = (size_of(v) * side for v, side in zip((w, h), yolo.used_anchors[anchor], strict=True))
+        cell = (SIZE[0] / raw.shape[2], SIZE[1] / raw.shape[1])
+        width, height = (size_of(v) * side for v, side in zip((w, h), yolo.used_anchors(cell)[anchor], strict=True))
         box = [cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2]
-        scores = [logistic(objectness) * logistic(value) for value in classes]
+        exponents = [math.exp(value) for value in classes]
+        softmax = [value / sum(exponents) for value in exponents]
+        shares = softmax if yolo.class_score == "softmax" else [logistic(value) for value in classes]
+        scores = [logistic(objectness) * share for share in shares]
         rows += [[*box, score, class_id] for class_id, score in enumerate(scores) if score > conf]
     return rows
 

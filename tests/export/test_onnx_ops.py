@@ -23,6 +23,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -191,6 +193,11 @@ def test_scaled_channels_give_what_torch_gives(op: ScaleChannels, scales: tuple[
 
 def test_an_average_pool_gives_what_torch_gives() -> None:
     check_equal(AvgPool(), [Shape(4, 5, 3)], 2e-6)
+
+
+@pytest.mark.parametrize("op", [Reorg(2), Reorg3d(2), Reorg3d(3)])
+def test_cells_become_channels_exactly_as_in_torch(op: Op) -> None:
+    check_equal(op, [Shape(8, 6, 12)])
 
 
 def test_a_head_gives_exactly_what_torch_gives() -> None:

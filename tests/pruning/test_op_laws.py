@@ -23,6 +23,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -117,6 +119,14 @@ def scaled_channels(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def blocks(draw: st.DrawFn, kind: type[Reorg] | type[Reorg3d]) -> Case:
+    stride = draw(st.integers(1, 2))
+    across, down, count = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    channels = count * stride**2 if kind is Reorg else count
+    return Case(kind(stride), (Shape(channels, down * stride, across * stride),))
+
+
+@st.composite
 def heads(draw: st.DrawFn) -> Case:
     op = Yolo(tuple(range(draw(st.integers(1, 3)))), ((1, 2), (3, 4), (5, 6)), classes=draw(st.integers(1, 3)))
     return Case(op, (draw(maps(st.just(op.channels))),))
@@ -138,6 +148,8 @@ CASES: list[tuple[str, type[Op], st.SearchStrategy[Case]]] = [
             lambda k, scale, s: Case(Upsample(k, scale), (s,)), strides, st.sampled_from([1.0, 0.5, -2.0]), maps()
         ),
     ),
+    ("cells to channels, old", Reorg, blocks(Reorg)),
+    ("cells to channels", Reorg3d, blocks(Reorg3d)),
     ("route", Route, routes()),
     (
         "shortcut",

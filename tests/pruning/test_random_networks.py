@@ -15,7 +15,7 @@ from yoloslim.compress.pruning.shrink import shrink
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.lanes import trace_lanes
-from yoloslim.graph.ops import Convolution, Route, ScaleChannels, Shape, Shortcut
+from yoloslim.graph.ops import Convolution, Reorg, Reorg3d, Route, ScaleChannels, Shape, Shortcut
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.nn.network import Network
@@ -97,6 +97,12 @@ def add_upsample(d: Draft) -> None:
         d.add(section("upsample", stride=2, scale=d.draw(st.sampled_from([1, 0.5]))))
 
 
+def add_reorg(d: Draft) -> None:
+    if d.last.height % 2 == 0 and d.last.width % 2 == 0 and d.last.channels <= 16:
+        kinds = ["reorg", "reorg3d"] if d.last.channels % 4 == 0 else ["reorg3d"]
+        d.add(section(d.draw(st.sampled_from(kinds)), stride=2))
+
+
 def add_scaled_channels(d: Draft) -> None:
     target = d.draw(st.sampled_from(d.readable()))
     scales = section("convolutional", filters=d.shapes[target].channels, activation=d.draw(activations))
@@ -130,6 +136,7 @@ STEPS = (
     add_route,
     add_pool,
     add_upsample,
+    add_reorg,
     add_scaled_channels,
     add_scaled_cells,
     add_squeeze,
@@ -177,6 +184,9 @@ def sources_of(node: Node, counts: list[int]) -> list[Channel | None]:
     if isinstance(op, Route):
         parts = [(name, count // op.groups) for name, count in zip(names, counts, strict=True)]
         return [(name, op.group_id * part + i) for name, part in parts for i in range(part)]
+    if isinstance(op, Reorg | Reorg3d):
+        count = counts[0] * op.stride**2
+        return [None if isinstance(op, Reorg) else (names[0], i % counts[0]) for i in range(count)]
     place = 1 if isinstance(op, ScaleChannels) else 0
     return [(names[place], i) for i in range(counts[place])]
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.boxes.detections import Detections
+from yoloslim.errors import CfgError
 from yoloslim.graph.ops import Yolo
 
 _SATURATION = 40.0  # logits beyond it change no probability a user can see, and exp(40) px is no box: keeps exp finite
@@ -20,7 +21,7 @@ def decode(head_map: NDArray[np.float32], yolo: Yolo, size: tuple[int, int], con
 
     Args:
         head_map: shape (anchors, h, w, 5 + classes), raw: x, y, width, height, objectness, classes.
-        yolo: the head; its anchors are in pixels of the network's input.
+        yolo: the head.
         size: width and height of the network's input, pixels; the stride follows from it and the head map.
         conf: threshold, 0..1.
 
@@ -30,7 +31,12 @@ def decode(head_map: NDArray[np.float32], yolo: Yolo, size: tuple[int, int], con
 
     Raises:
         ValueError: the head map does not have the shape that the head needs.
+        CfgError: the classes of the head form a tree.
     """
+    if yolo.class_score == "tree":
+        raise CfgError(
+            "[region] tree=: boxes with a tree of classes (YOLO9000) cannot be read; train with plain classes"
+        )
     shape = _checked_shape(head_map, yolo)
     rows = head_map.reshape(-1, shape[3])
     cells = np.flatnonzero(rows[:, 4] > _sieve(np.float32(conf), yolo))
@@ -54,8 +60,13 @@ def _scores(
     """Row, class and score of each pair above ``conf``, from raw values of shapes (n,) and (n, classes)."""
     probability = _probability(objectness, yolo)
     share = np.divide(conf, probability, out=np.ones_like(probability), where=probability > conf)
-    index, class_ids = np.nonzero(classes > _sieve(share, yolo)[:, None])
-    scores = probability[index] * _probability(classes[index, class_ids], yolo)
+    if yolo.class_score == "softmax":
+        shares = _softmax(classes)
+        index, class_ids = np.nonzero(shares > share[:, None] - np.float32(_MARGIN))
+        scores = probability[index] * shares[index, class_ids]
+    else:
+        index, class_ids = np.nonzero(classes > _sieve(share, yolo)[:, None])
+        scores = probability[index] * _probability(classes[index, class_ids], yolo)
     above = scores > conf
     return index[above], class_ids[above], scores[above]
 
@@ -72,6 +83,12 @@ def _probability(raw: NDArray[np.float32], yolo: Yolo) -> NDArray[np.float32]:
     return raw if yolo.new_coords else np.asarray(1 / (1 + np.exp(-raw)), np.float32)
 
 
+def _softmax(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shares of the classes, from raw values of shape (n, classes)."""
+    exponents = np.exp(raw - raw.max(axis=1, keepdims=True, initial=-_SATURATION))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
+
+
 def _boxes(
     raw: NDArray[np.float32],
     cells: tuple[NDArray[np.int64], ...],
@@ -82,7 +99,7 @@ def _boxes(
     """Boxes, xyxy in the network's input, from raw values of shape (n, 4) at (anchor, row, column)."""
     anchor, row, column = cells
     stride = np.array([size[0] / shape[2], size[1] / shape[1]], np.float32)
-    anchors = np.array(yolo.used_anchors, np.float32)[anchor]  # (n, 2)
+    anchors = np.array(yolo.used_anchors((stride[0], stride[1])), np.float32)[anchor]  # (n, 2)
     offset = _probability(raw[:, :2], yolo) * np.float32(yolo.scale_x_y) - np.float32((yolo.scale_x_y - 1) / 2)
     centre = (offset + np.stack([column, row], axis=1).astype(np.float32)) * stride
     half = (np.square(2 * raw[:, 2:]) if yolo.new_coords else np.exp(raw[:, 2:])) * anchors / 2

@@ -93,6 +93,11 @@ _YOLO_TRAINING = """
     softmax truth_thresh_kind
 """.split()
 
+_REGION_TRAINING = """
+    jitter resize rescore thresh classfix absolute random coord_scale object_scale noobject_scale mask_scale class_scale
+    bias_match map max focal_loss log sqrt
+""".split()
+
 SCHEMA: Mapping[str, Mapping[str, Key]] = {
     "net": {
         "width": _count(None, 65536),
@@ -144,6 +149,16 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
     },
     "avgpool": {**_ignored("text", "stopbackward")},
     "upsample": {"stride": _count(2, 64), "scale": Key("number", 1.0), **_ignored("text", "stopbackward")},
+    "reorg": {
+        "stride": _count(1, 64),
+        **_refused("only the plain form is supported; remove it", "reverse", "flatten", "extra"),
+        **_ignored("text", "stopbackward"),
+    },
+    "reorg3d": {
+        "stride": _count(1, 64),
+        **_refused("only the plain form is supported; remove it", "reverse"),
+        **_ignored("text", "stopbackward"),
+    },
     "route": {
         "layers": Key("integers", None),
         "groups": _count(1, MAX_FILTERS),
@@ -174,6 +189,16 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
         "scale_x_y": Key("number", 1.0, minimum=0.1, maximum=10.0),
         "new_coords": Key("flag", False),
         **_ignored("text", *_YOLO_TRAINING),
+    },
+    "region": {
+        "anchors": Key("numbers", None, minimum=0.0, maximum=65536.0),
+        "classes": _count(20, 65536),
+        "num": _count(1, 4096),
+        "coords": Key("integer", 4, minimum=4, maximum=4),
+        "softmax": Key("flag", False),
+        "tree": Key("text", ""),
+        **_refused("a background class is not supported; remove it", "background"),
+        **_ignored("text", *_REGION_TRAINING),
     },
 }
 """Known sections and their keys."""

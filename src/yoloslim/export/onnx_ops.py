@@ -18,6 +18,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shortcut,
@@ -91,6 +93,20 @@ def _(op: Upsample, writer: NodeWriter, inputs: Sequence[Value]) -> str:
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     y = writer.add("Resize", inputs[0].name, "", scales, **how)
     return y if op.scale == 1.0 else writer.add("Mul", y, writer.number(op.scale))
+
+
+@to_onnx.register
+def _(op: Reorg, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    x, (channels, height, width) = inputs[0]
+    s = op.stride
+    wide = writer.add("Reshape", x, writer.integers(0, channels // s**2, height * s, width * s))
+    moved = writer.add("SpaceToDepth", wide, blocksize=s)
+    return writer.add("Reshape", moved, writer.integers(0, channels * s**2, height // s, width // s))
+
+
+@to_onnx.register
+def _(op: Reorg3d, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    return writer.add("SpaceToDepth", inputs[0].name, blocksize=op.stride)
 
 
 @to_onnx.register

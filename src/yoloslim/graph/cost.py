@@ -14,6 +14,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -89,6 +91,8 @@ def _(op: SqueezeExcite, inputs: Sequence[Shape], output: Shape) -> Cost:
 @cost_of.register(AvgPool)
 @cost_of.register(Dropout)
 @cost_of.register(MaxPool)
+@cost_of.register(Reorg)
+@cost_of.register(Reorg3d)
 @cost_of.register(Route)
 @cost_of.register(ScaleChannels)
 @cost_of.register(Shortcut)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from yoloslim.cfg.options import Options, kind_of, unknown_keys
 from yoloslim.cfg.sections import Section, parse_sections, read_sections
@@ -17,6 +18,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -180,6 +183,23 @@ def _yolo(options: Options, inputs: Sequence[Shape]) -> Yolo:
     return Yolo(mask, anchors, options.integer("classes"), options.number("scale_x_y"), options.flag("new_coords"))
 
 
+def _region(options: Options, inputs: Sequence[Shape]) -> Yolo:
+    count = options.integer("num")
+    numbers = options.numbers("anchors") if options.has("anchors") else (0.5,) * 2 * count  # region_layer.c
+    if len(numbers) != 2 * count:
+        text = f"anchors has {len(numbers)} numbers; expected width,height pairs for num={count}"
+        raise options.section.error(text, key="anchors")
+    anchors = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    score: Literal["logistic", "softmax"] = "softmax" if options.flag("softmax") else "logistic"
+    return Yolo(
+        mask=tuple(range(count)),
+        anchors=anchors,
+        classes=options.integer("classes"),
+        region=True,
+        class_score="tree" if options.has("tree") else score,
+    )
+
+
 def _strides(options: Options) -> tuple[int, int]:
     both = options.integer("stride")
     across, down = options.integer("stride_x"), options.integer("stride_y")
@@ -193,11 +213,14 @@ _READERS: dict[str, Callable[[Options, Sequence[Shape]], Op]] = {
     "maxpool": _max_pool,
     "avgpool": lambda options, inputs: AvgPool(),
     "upsample": _upsample,
+    "reorg": lambda options, inputs: Reorg(options.integer("stride")),
+    "reorg3d": lambda options, inputs: Reorg3d(options.integer("stride")),
     "route": _route,
     "shortcut": lambda options, inputs: Shortcut(options.text("activation")),
     "scale_channels": lambda options, inputs: ScaleChannels(options.text("activation"), options.flag("scale_wh")),
     "dropout": lambda options, inputs: Dropout(options.number("probability")),
     "yolo": _yolo,
+    "region": _region,
 }
 
 

@@ -31,6 +31,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shortcut,
@@ -135,6 +137,19 @@ def _(op: Convolution, inputs: Sequence[Lane], table: LaneTable) -> Lane:
 @lanes_of.register
 def _(op: Depthwise, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     return _fixed_if_mixing(op.activation, inputs[0], table)
+
+
+@lanes_of.register
+def _(op: Reorg, inputs: Sequence[Lane], table: LaneTable) -> Lane:
+    output = table.new(len(inputs[0]) * op.stride**2)
+    table.fix(inputs[0])  # an output channel mixes several input channels
+    table.fix(output)
+    return output
+
+
+@lanes_of.register
+def _(op: Reorg3d, inputs: Sequence[Lane], table: LaneTable) -> Lane:
+    return np.tile(inputs[0], op.stride**2)
 
 
 @lanes_of.register

@@ -8,7 +8,7 @@ package that owns the concern.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Shape(NamedTuple):
@@ -108,6 +108,25 @@ class Upsample(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Reorg(Op):
+    """``[reorg]``: cells to channels, ``(C, H, W) -> (C * stride^2, H / stride, W / stride)``, as YOLOv2 was trained.
+
+    Darknet counts in the shape of the input where the output's is meant (blas.c, reorg_cpu), so it reads the map as
+    ``(C / stride^2, H * stride, W * stride)``, moves cells to channels, and reads the result in the output's shape:
+    an output channel mixes cells of several input channels.
+    """
+
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reorg3d(Op):
+    """``[reorg3d]``: cells to channels; output channel ``offset * C + c`` is cell ``offset`` of channel ``c``."""
+
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
 class Route(Op):
     """``[route]``: concatenation of part ``group_id`` of ``groups`` equal channel parts of every input."""
 
@@ -143,14 +162,16 @@ class Dropout(Op):
 
 @dataclass(frozen=True, slots=True)
 class Yolo(Op):
-    """``[yolo]``: reads its input as boxes; the input is the head map.
+    """``[yolo]``, and YOLOv2's ``[region]``: reads its input as boxes; the input is the head map.
 
     Attributes:
         mask: indices into ``anchors`` of the boxes that each cell of this head predicts.
-        anchors: (width, height) of every anchor of the network, pixels of the network's input.
+        anchors: (width, height) of every anchor of the network, pixels of the network's input, or cells.
         classes: number of classes.
         scale_x_y: stretch of the cell offset, ``sigmoid(x) * scale_x_y - (scale_x_y - 1) / 2``.
         new_coords: head map values are used as they are and sizes are ``(2 w)^2 * anchor`` (YOLOv4-csp).
+        region: the section is ``[region]``, whose anchors are in cells of the head map.
+        class_score: of a class value; ``tree`` is YOLO9000's softmax along a tree of classes.
     """
 
     mask: tuple[int, ...]
@@ -158,11 +179,17 @@ class Yolo(Op):
     classes: int
     scale_x_y: float = 1.0
     new_coords: bool = False
+    region: bool = False
+    class_score: Literal["logistic", "softmax", "tree"] = "logistic"
 
-    @property
-    def used_anchors(self) -> tuple[tuple[float, float], ...]:
-        """Anchors of this head, in the order of ``mask``."""
-        return tuple(self.anchors[index] for index in self.mask)
+    def used_anchors(self, stride: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+        """Gives the anchors of this head in pixels of the network's input, in the order of ``mask``.
+
+        Args:
+            stride: pixels a cell of the head map, horizontally and vertically.
+        """
+        across, down = stride if self.region else (1, 1)
+        return tuple((self.anchors[index][0] * across, self.anchors[index][1] * down) for index in self.mask)
 
     @property
     def channels(self) -> int:

@@ -18,6 +18,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shortcut,
@@ -67,6 +69,8 @@ def _(op: Depthwise, inputs: Sequence[tuple[int, int]], outputs: int) -> Op:
 @resized.register(AvgPool)
 @resized.register(Dropout)
 @resized.register(MaxPool)
+@resized.register(Reorg)
+@resized.register(Reorg3d)
 @resized.register(Route)
 @resized.register(ScaleChannels)
 @resized.register(Shortcut)

@@ -13,6 +13,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -94,6 +96,18 @@ def _(op: AvgPool, inputs: Sequence[Shape]) -> Shape:
 def _(op: Upsample, inputs: Sequence[Shape]) -> Shape:
     channels, height, width = inputs[0]
     return Shape(channels, height * op.stride, width * op.stride)
+
+
+@output_shape.register(Reorg)
+@output_shape.register(Reorg3d)
+def _(op: Reorg | Reorg3d, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    area = op.stride**2
+    if height % op.stride or width % op.stride:
+        raise ValueError(f"stride={op.stride} does not divide a map of {_text(inputs[0])}")
+    if isinstance(op, Reorg) and channels % area:
+        raise ValueError(f"needs a multiple of {area} input channels at stride={op.stride}, found {channels}")
+    return Shape(channels * area, height // op.stride, width // op.stride)
 
 
 @output_shape.register

@@ -16,6 +16,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -98,6 +100,12 @@ def _(op: Upsample) -> dict[str, str]:
     return {"stride": str(op.stride), **({} if op.scale == 1.0 else {"scale": _number(op.scale)})}
 
 
+@options_of.register(Reorg)
+@options_of.register(Reorg3d)
+def _(op: Reorg | Reorg3d) -> dict[str, str]:
+    return {"stride": str(op.stride)}
+
+
 @options_of.register
 def _(op: Route) -> dict[str, str]:
     return {} if op.groups == 1 else {"groups": str(op.groups), "group_id": str(op.group_id)}
@@ -120,9 +128,13 @@ def _(op: Dropout) -> dict[str, str]:
 
 @options_of.register
 def _(op: Yolo) -> dict[str, str]:
+    anchors = ", ".join(f"{_number(width)},{_number(height)}" for width, height in op.anchors)
+    if op.region:
+        softmax = {"softmax": str(int(op.class_score == "softmax"))} if op.class_score != "tree" else {}
+        return {"anchors": anchors, "classes": str(op.classes), "num": str(len(op.anchors)), **softmax}
     return {
         "mask": ",".join(map(str, op.mask)),
-        "anchors": ", ".join(f"{_number(width)},{_number(height)}" for width, height in op.anchors),
+        "anchors": anchors,
         "classes": str(op.classes),
         "num": str(len(op.anchors)),
         **({} if op.scale_x_y == 1.0 else {"scale_x_y": _number(op.scale_x_y)}),

@@ -52,14 +52,16 @@ def assign(
         size: width and height of the input, pixels.
         threshold: of the anchor's overlap, 0..1 (Darknet's ``iou_thresh``).
     """
-    similar = _similar_anchors(targets[:, 4:6] * targets.new_tensor(size), yolos, threshold)  # (M, all anchors)
+    strides = [(size[0] / columns, size[1] / rows) for rows, columns in grids]
+    anchors = [pair for yolo, stride in zip(yolos, strides, strict=True) for pair in yolo.used_anchors(stride)]
+    similar = _similar_anchors(targets[:, 4:6] * targets.new_tensor(size), anchors, threshold)  # (M, all anchors)
     parts = torch.split(similar, [len(yolo.mask) for yolo in yolos], dim=1)
     return [_matches(targets, part, grid) for part, grid in zip(parts, grids, strict=True)]
 
 
-def _similar_anchors(sides: Tensor, yolos: Sequence[Yolo], threshold: float) -> Tensor:
+def _similar_anchors(sides: Tensor, pairs: Sequence[tuple[float, float]], threshold: float) -> Tensor:
     """Bool of shape (M, anchors of all heads) from object sides (M, 2) in pixels."""
-    anchors = sides.new_tensor([pair for yolo in yolos for pair in yolo.used_anchors])  # (K, 2)
+    anchors = sides.new_tensor(pairs)  # (K, 2)
     overlap = torch.minimum(sides[:, None], anchors).prod(2)
     iou = overlap / (sides.prod(1)[:, None] + anchors.prod(1) - overlap + 1e-9)
     best = iou == iou.amax(1, keepdim=True)

@@ -19,7 +19,7 @@ def matched_boxes(raw: Tensor, matches: Matches, yolo: Yolo, stride: tuple[float
         stride: pixels a cell, horizontally and vertically.
     """
     corner = torch.stack([matches.column, matches.row], 1).to(raw.dtype)
-    anchors = raw.new_tensor(yolo.used_anchors)[matches.anchor] / raw.new_tensor(stride)
+    anchors = raw.new_tensor(yolo.used_anchors(stride))[matches.anchor] / raw.new_tensor(stride)
     offset = raw[:, :2] if yolo.new_coords else raw[:, :2].sigmoid()
     centre = offset * yolo.scale_x_y - (yolo.scale_x_y - 1) / 2 + corner
     sides = (2 * raw[:, 2:4]).square() if yolo.new_coords else raw[:, 2:4].clamp(max=_MAX_LOG_SIZE).exp()

@@ -93,10 +93,15 @@ def _head_terms(
     quality = fit.detach().clamp(min=0)
     wanted = head_map.new_zeros(cells.numel()).scatter_reduce(0, _flat(matches, cells), quality, "amax").view(cells)
     objectness = F.binary_cross_entropy_with_logits(logits_of(head_map[..., 4], yolo), wanted, reduction="sum")
-    smooth = settings.label_smoothing
+    return (1 - fit).sum(), objectness, _class_term(raw[:, 5:], matches, yolo, settings.label_smoothing)
+
+
+def _class_term(raw: Tensor, matches: Matches, yolo: Yolo, smooth: float) -> Tensor:
+    """Sum over the matches, from class values of shape (P, classes)."""
+    if yolo.class_score != "logistic":  # a tree is trained as the softmax over all its classes
+        return F.cross_entropy(raw, matches.class_id, reduction="sum", label_smoothing=smooth)
     labels = F.one_hot(matches.class_id, yolo.classes).to(raw.dtype) * (1 - smooth) + smooth / 2
-    classes = F.binary_cross_entropy_with_logits(logits_of(raw[:, 5:], yolo), labels, reduction="sum")
-    return (1 - fit).sum(), objectness, classes
+    return F.binary_cross_entropy_with_logits(logits_of(raw, yolo), labels, reduction="sum")
 
 
 def _flat(matches: Matches, shape: torch.Size) -> Tensor:

@@ -14,6 +14,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -25,6 +27,7 @@ from yoloslim.graph.ops import (
 from yoloslim.nn.layers.conv_block import ConvBlock
 from yoloslim.nn.layers.head import HeadBlock
 from yoloslim.nn.layers.join import RouteBlock, ScaleChannelsBlock, ShortcutBlock
+from yoloslim.nn.layers.reorg import Reorg3dBlock, ReorgBlock
 from yoloslim.nn.layers.resample import AvgPoolBlock, MaxPoolBlock, UpsampleBlock
 from yoloslim.nn.layers.squeeze_excite import SqueezeExciteBlock
 
@@ -63,6 +66,16 @@ def _(op: AvgPool, inputs: Sequence[Shape]) -> nn.Module:
 @build_module.register
 def _(op: Upsample, inputs: Sequence[Shape]) -> nn.Module:
     return UpsampleBlock(op.stride, op.scale)
+
+
+@build_module.register
+def _(op: Reorg, inputs: Sequence[Shape]) -> nn.Module:
+    return ReorgBlock(op.stride)
+
+
+@build_module.register
+def _(op: Reorg3d, inputs: Sequence[Shape]) -> nn.Module:
+    return Reorg3dBlock(op.stride)
 
 
 @build_module.register

@@ -16,6 +16,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shape,
@@ -147,6 +149,8 @@ def _(op: SqueezeExcite, inputs: Sequence[Shape]) -> tuple[Blob, ...]:
 @blobs_of.register(AvgPool)
 @blobs_of.register(Dropout)
 @blobs_of.register(MaxPool)
+@blobs_of.register(Reorg)
+@blobs_of.register(Reorg3d)
 @blobs_of.register(Route)
 @blobs_of.register(ScaleChannels)
 @blobs_of.register(Shortcut)

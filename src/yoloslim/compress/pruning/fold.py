@@ -25,6 +25,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shortcut,
@@ -107,6 +109,16 @@ def _(op: Upsample, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
 @constant_of.register
 def _(op: SqueezeExcite, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     return torch.zeros_like(inputs[0])  # its scale depends on the picture
+
+
+@constant_of.register
+def _(op: Reorg, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    return inputs[0].new_zeros(len(inputs[0]) * op.stride**2)  # its input channels are fixed: nothing of them goes
+
+
+@constant_of.register
+def _(op: Reorg3d, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    return inputs[0].repeat(op.stride**2)
 
 
 @constant_of.register(AvgPool)

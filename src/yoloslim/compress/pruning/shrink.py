@@ -21,6 +21,8 @@ from yoloslim.graph.ops import (
     Dropout,
     MaxPool,
     Op,
+    Reorg,
+    Reorg3d,
     Route,
     ScaleChannels,
     Shortcut,
@@ -91,6 +93,8 @@ def _(op: SqueezeExcite, tensors: Mapping[str, Tensor], inputs: Sequence[Tensor]
 @slice_tensors.register(AvgPool)
 @slice_tensors.register(Dropout)
 @slice_tensors.register(MaxPool)
+@slice_tensors.register(Reorg)
+@slice_tensors.register(Reorg3d)
 @slice_tensors.register(Route)
 @slice_tensors.register(ScaleChannels)
 @slice_tensors.register(Shortcut)

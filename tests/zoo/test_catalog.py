@@ -124,8 +124,9 @@ def test_a_network_carries_what_darknet_needs_to_train(name: str) -> None:
     net, *layers = parse_sections(to_cfg(find(name)))
 
     assert {"batch", "subdivisions", "learning_rate", "max_batches", "policy"} <= {o.key for o in net.options}
-    for section in (s for s in layers if s.name == "yolo"):
-        assert {"jitter", "ignore_thresh", "truth_thresh", "random"} <= {o.key for o in section.options}
+    for section in (s for s in layers if s.name in ("yolo", "region")):
+        threshold = {"yolo": "ignore_thresh", "region": "thresh"}[section.name]
+        assert {"jitter", threshold, "random"} <= {o.key for o in section.options}
 
 
 # ---- what can be chosen ----------------------------------------------------------------------------------------------
@@ -229,19 +230,28 @@ def test_a_backbone_and_a_head_take_a_data_set() -> None:
     assert graph.heads[0][1].anchors[-1] == (94, 103)
 
 
-def test_yolov3_spp_is_debians_cfg() -> None:
-    path = Path("/usr/share/darknet/cfg/yolov3-spp.cfg")
+@pytest.mark.parametrize("name", ["yolov2", "yolov2-tiny", "yolov3", "yolov3-spp"])
+def test_a_network_is_debians_cfg(name: str) -> None:
+    path = Path(f"/usr/share/darknet/cfg/{name}.cfg")
     if not path.exists():
         pytest.skip("needs Debian's darknet package")
 
-    assert structure(find("yolov3-spp")) == structure(read_cfg(path))
+    assert structure(find(name)) == structure(read_cfg(path))
+
+
+def test_anchors_of_yolov2_are_given_in_pixels_and_written_in_cells() -> None:
+    five = [(32.0, 64.0), *find("yolov2").heads[0][1].used_anchors((32, 32))[1:]]
+
+    graph = find("yolov2", anchors=five)
+
+    assert graph.heads[0][1].anchors[0] == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mobilnet+yolov3", "'mobilnet' is no backbone; known: darknet53, .*"),
-        ("ghostnet+yolov9", "'yolov9' is no head, nor a head and a data set; known: yolov3, .*"),
+        ("mobilnet+yolov3", "'mobilnet' is no backbone; known: darknet19, .*"),
+        ("ghostnet+yolov9", "'yolov9' is no head, nor a head and a data set; known: yolov2, .*"),
     ],
 )
 def test_an_unknown_backbone_or_head_is_answered_with_the_known_ones(name: str, message: str) -> None:
@@ -258,7 +268,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_a_name_like_no_other_is_answered_with_all_networks() -> None:
-    with pytest.raises(RecipeError, match=r"known: yolov3, yolov3-spp, yolov3-tiny, .*yolov7-tiny"):
+    with pytest.raises(RecipeError, match=r"known: yolov2, yolov2-tiny, yolov3, yolov3-spp, .*yolov7-tiny"):
         find("zzz")
 
 

@@ -15,6 +15,7 @@ from yoloslim.graph.ops import (
     Depthwise,
     MaxPool,
     Op,
+    Reorg,
     Route,
     ScaleChannels,
     Shape,
@@ -62,6 +63,7 @@ class Detector:
         training: keys of ``[yolo]`` that only Darknet's training reads.
         scale_x_y: stretch of the cell offset at each stride; 1 where it is left out.
         new_coords: head maps are logistic already (see ``Yolo``).
+        region: heads are ``[region]``, as YOLOv2's.
     """
 
     classes: int
@@ -69,6 +71,7 @@ class Detector:
     training: Mapping[str, str]
     scale_x_y: Mapping[int, float] = field(default_factory=dict)
     new_coords: bool = False
+    region: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Head:
         training: keys of ``[yolo]`` that only Darknet's training reads.
         scale_x_y: see ``Detector``.
         new_coords: see ``Detector``.
+        region: see ``Detector``.
         net_training: what ``[net]`` says beside the size.
     """
 
@@ -89,6 +93,7 @@ class Head:
     training: Mapping[str, str]
     scale_x_y: Mapping[int, float] = field(default_factory=dict)
     new_coords: bool = False
+    region: bool = False
     net_training: Mapping[str, str] = field(default_factory=lambda: NET_TRAINING)
 
 
@@ -178,6 +183,10 @@ class NetworkBuilder:
         """Adds the sum of the last layer and ``source``."""
         return self._add("shortcut", Shortcut(), (self.last, source), references=[source])
 
+    def reorg(self, stride: int) -> str:
+        """Adds cells as channels, as Darknet's ``[reorg]`` does."""
+        return self._add("reorg", Reorg(stride), (self.last,))
+
     def route(self, *sources: str) -> str:
         """Adds the concatenation of ``sources``."""
         return self._add("route", Route(), sources, references=sources)
@@ -200,11 +209,10 @@ class NetworkBuilder:
         most = MAX_FILTERS // len(mask) - 5
         if not 1 <= detector.classes <= most:
             raise RecipeError(f"classes={detector.classes}: expected 1 to {most}")
-        stretch = detector.scale_x_y.get(stride, 1.0)
-        yolo = Yolo(mask, detector.anchors, detector.classes, stretch, detector.new_coords)
+        yolo = _yolo(stride, mask, detector)
         activation = "logistic" if detector.new_coords else "linear"
         self._add("convolutional", Convolution(yolo.channels, activation=activation), (self.last,))
-        self._add("yolo", yolo, (self.last,), extras=detector.training)
+        self._add("region" if detector.region else "yolo", yolo, (self.last,), extras=detector.training)
 
     def finish(self, training: Mapping[str, str] = NET_TRAINING) -> Graph:
         """Gives the network; ``training`` is what its ``[net]`` says beside the size."""
@@ -228,6 +236,13 @@ class NetworkBuilder:
         self._nodes.append(node)
         self._indices[node.name] = index
         return node.name
+
+
+def _yolo(stride: int, mask: tuple[int, ...], detector: Detector) -> Yolo:
+    if detector.region:
+        cells = tuple((width / stride, height / stride) for width, height in detector.anchors)
+        return Yolo(mask, cells, detector.classes, region=True, class_score="softmax")
+    return Yolo(mask, detector.anchors, detector.classes, detector.scale_x_y.get(stride, 1.0), detector.new_coords)
 
 
 def scaled_filters(filters: int, width: float) -> int:

@@ -14,11 +14,13 @@ from yoloslim.zoo.data_sets import DATA_SETS, OWN, DataSet
 from yoloslim.zoo.efficientnet import efficientnet_b0
 from yoloslim.zoo.ghostnet import ghostnet
 from yoloslim.zoo.mobilenetv3 import mobilenetv3_large, mobilenetv3_small
+from yoloslim.zoo.yolov2 import YOLOV2, YOLOV2_TINY, darknet19
 from yoloslim.zoo.yolov3 import YOLOV3, YOLOV3_SPP, YOLOV3_TINY, YOLOV3_TINY_3L, darknet53, darknet_tiny
 from yoloslim.zoo.yolov4 import YOLOV4, YOLOV4_TINY, YOLOV4_TINY_3L, csp_darknet53, csp_tiny
 from yoloslim.zoo.yolov7 import YOLOV7_TINY, elan_tiny
 
 BACKBONES: Mapping[str, Callable[[NetworkBuilder], Stages]] = {
+    "darknet19": darknet19,
     "darknet53": darknet53,
     "darknet-tiny": darknet_tiny,
     "csp-darknet53": csp_darknet53,
@@ -32,6 +34,8 @@ BACKBONES: Mapping[str, Callable[[NetworkBuilder], Stages]] = {
 """What a network sees with."""
 
 HEADS: Mapping[str, Head] = {
+    "yolov2": YOLOV2,
+    "yolov2-tiny": YOLOV2_TINY,
     "yolov3": YOLOV3,
     "yolov3-spp": YOLOV3_SPP,
     "yolov3-tiny": YOLOV3_TINY,
@@ -68,12 +72,14 @@ class Design:
         given = head.anchors if anchors is None else anchors
         checked = checked_anchors(given, len(head.anchors), f"the head {self.head}")
         net = NetworkBuilder(size or (self.size, self.size), width)
-        detector = Detector(classes, checked, head.training, head.scale_x_y, head.new_coords)
+        detector = Detector(classes, checked, head.training, head.scale_x_y, head.new_coords, head.region)
         head.build(net, BACKBONES[self.backbone](net), detector)
         return net.finish(head.net_training)
 
 
 _NETWORKS: Mapping[str, Design] = {
+    "yolov2": Design("darknet19", "yolov2", 608),
+    "yolov2-tiny": Design("darknet-tiny", "yolov2-tiny"),
     "yolov3": Design("darknet53", "yolov3", 608),
     "yolov3-spp": Design("darknet53", "yolov3-spp", 608),
     "yolov3-tiny": Design("darknet-tiny", "yolov3-tiny"),

@@ -38,7 +38,7 @@ _COCO = DataSet(
         laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase,
         scissors, teddy bear, hair drier, toothbrush"""
     ),
-    {9: OWN, 6: OWN},
+    {9: OWN, 6: OWN, 5: OWN},
 )
 
 _HAND = DataSet(
@@ -60,7 +60,7 @@ DATA_SETS: Mapping[str, DataSet] = {
             """aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse, motorbike,
             person, pottedplant, sheep, sofa, train, tvmonitor"""
         ),
-        {9: OWN, 6: OWN},
+        {9: OWN, 6: OWN, 5: OWN},
     ),
     "dior": DataSet(
         _names(

@@ -67,13 +67,22 @@ def read_sections(path: str | Path) -> tuple[Section, ...]:
     Raises:
         CfgError: the file cannot be read, or is no cfg text.
     """
+    return parse_sections(read_text(path), path=str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """Gives the text of a cfg file.
+
+    Raises:
+        CfgError: the file cannot be read, or holds no text.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise CfgError(f"cannot read this cfg: {error.strerror}", path=path) from error
     if b"\0" in data[:4096]:
         raise CfgError("expected cfg text, found binary data; is this the weights file?", path=path)
-    return parse_sections(data.decode("utf-8-sig", errors="replace"), path=str(path))
+    return data.decode("utf-8-sig", errors="replace")
 
 
 def parse_sections(text: str, path: str = "") -> tuple[Section, ...]:

@@ -11,6 +11,7 @@ import typer
 
 from yoloslim import __version__
 from yoloslim.cli.cfg import cfg
+from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
 from yoloslim.cli.demo import demo
@@ -38,6 +39,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "zoo": zoo,
     "cfg": cfg,
     "info": info,
+    "check": check,
     "eval": evaluate,
     "detect": detect,
     "prune": prune,

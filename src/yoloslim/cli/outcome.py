@@ -30,7 +30,15 @@ SCHEMA = 1
 
 
 class CheckFailed(YoloslimError):
-    """A check that a command makes on its own result did not hold; the command exits with 1."""
+    """A check that a command makes did not hold; the command exits with 1.
+
+    Args:
+        result: what the JSON says beside the error.
+    """
+
+    def __init__(self, message: str, result: Result | None = None) -> None:
+        super().__init__(message)
+        self.result: Result = result or {}
 
 
 def finish(work: Callable[[], Result], json_file: Path | None, *, debug: bool) -> int:
@@ -47,7 +55,7 @@ def finish(work: Callable[[], Result], json_file: Path | None, *, debug: bool) -
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (here every error becomes a line and a code)
         if debug:
             traceback.print_exception(error)
-        return _fail(*_explained(error), json_file)
+        return _fail(*_explained(error), json_file, error.result if isinstance(error, CheckFailed) else {})
     return 0
 
 
@@ -89,12 +97,12 @@ def _place(error: BaseException) -> str:
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
 
 
-def _fail(message: str, code: int, json_file: Path | None) -> int:
+def _fail(message: str, code: int, json_file: Path | None, result: Result | None = None) -> int:
     line = " ".join(message.split("\n"))
     typer.echo(f"error: {line}", err=True)
     if json_file is not None:
         with suppress(OutputError):  # the line above tells what went wrong first
-            _write_json(json_file, {"error": line})
+            _write_json(json_file, {**(result or {}), "error": line})
     return code
 
 

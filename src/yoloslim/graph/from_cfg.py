@@ -56,8 +56,7 @@ def from_sections(sections: Sequence[Section], path: str = "") -> Graph:
     if not sections or kind_of(sections[0]) != "net":
         line = sections[0].line if sections else 0
         raise CfgError("expected [net] as the first section", path=path, line=line)
-    net = Options(sections[0])
-    image = Shape(net.integer("channels"), net.integer("height"), net.integer("width"))
+    image = read_net(sections[0])
     nodes: list[Node] = []
     shapes = {IMAGE: image}
     for section in sections[1:]:
@@ -70,6 +69,16 @@ def from_sections(sections: Sequence[Section], path: str = "") -> Graph:
         raise sections[0].error("has no layers after it")
     _report_unknown_keys(sections)
     return Graph(tuple(nodes), image, sections[0])
+
+
+def read_net(section: Section) -> Shape:
+    """Gives the shape of the picture that a ``[net]`` asks for.
+
+    Raises:
+        CfgError: a value is missing, malformed or out of range.
+    """
+    net = Options(section)
+    return Shape(net.integer("channels"), net.integer("height"), net.integer("width"))
 
 
 def read_op(section: Section, inputs: Sequence[Shape]) -> Op:
@@ -113,9 +122,14 @@ def _inputs(section: Section, nodes: Sequence[Node]) -> tuple[str, ...]:
     indices = references(section, len(nodes))
     for source in (nodes[index] for index in indices if index >= 0):
         if isinstance(source.op, Yolo):
-            reads = f"(layer {len(nodes)}) reads {source.name}, which gives boxes"
-            raise section.error(f"{reads}; put a [route] to another layer before it")
+            raise reads_boxes(section, len(nodes), source.name)
     return tuple(nodes[index].name if index >= 0 else IMAGE for index in indices)
+
+
+def reads_boxes(section: Section, index: int, head: str) -> CfgError:
+    """Gives the error of a layer that reads a head."""
+    reads = f"(layer {index}) reads {head}, which gives boxes"
+    return section.error(f"{reads}; put a [route] to another layer before it")
 
 
 def _convolution(options: Options, inputs: Sequence[Shape]) -> Convolution:

@@ -1,0 +1,271 @@
+"""Every problem of a cfg at once: what stops it from being read, and what is surely not meant.
+
+``from_cfg`` stops at the first mistake. Here a mistake is noted and stepped over: a key that cannot be read counts as
+left out, a layer that cannot be understood as one of unknown shape, and reading goes on behind it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from yoloslim.cfg.options import kind_of, unknown_keys
+from yoloslim.cfg.schema import SCHEMA
+from yoloslim.cfg.sections import Section, parse_sections
+from yoloslim.errors import CfgError
+from yoloslim.graph.from_cfg import read_net, read_op, reads_boxes, references
+from yoloslim.graph.graph import Node, node_name
+from yoloslim.graph.ops import Convolution, Op, Shape, Yolo
+from yoloslim.graph.shapes import node_shape
+
+T = TypeVar("T")
+
+_HEADER = re.compile(r"\[\s*(\w+)")
+_OFTEN_TWICE = ("batch", "subdivisions")  # published files keep those of testing beside those of training
+_LIKE = 0.75  # how alike a misspelt key must be to a known one
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """The one right answer to a problem: a line of the file as it should read; None where it should go."""
+
+    line: int
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem.
+
+    Attributes:
+        line: in the file, from 1; 0 for the file as a whole.
+        section: name of the section; empty for none.
+        key: the key that is wrong; empty for none.
+        message: what was found, what was expected, what to do.
+        severity: ``error`` where the network cannot be read, ``warning`` where it can but is hardly meant so.
+    """
+
+    line: int
+    section: str
+    key: str
+    message: str
+    severity: Literal["error", "warning"]
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What could be understood of a layer; ``shape`` is of its output."""
+
+    section: Section
+    op: Op | None
+    inputs: tuple[int, ...]
+    shape: Shape | None
+
+
+def lint(text: str, path: str = "") -> tuple[Finding, ...]:
+    """Gives every problem of a cfg text, in the order of the lines; ``path`` is only for messages."""
+    sections, findings = _sections(text, path)
+    if not sections or _kind(sections[0]) != "net":
+        line = sections[0].line if sections else 0
+        return (*findings, Finding(line, "", "", "expected [net] as the first section", "error"))
+    for section in sections:
+        findings += _key_findings(section)
+    image = _understood(sections[0], read_net, findings)
+    findings += _net_findings(sections[0])
+    layers: list[_Layer] = []
+    for section in sections[1:]:
+        layers.append(_read_layer(section, layers, image, findings))
+    findings += _layer_findings(layers)
+    return tuple(sorted(findings, key=lambda finding: finding.line))
+
+
+def fixed(text: str, findings: Sequence[Finding]) -> str:
+    """Gives the text with every problem mended that has one right answer; all else stays, comments included."""
+    lines: list[str | None] = list(text.splitlines())
+    for fix in (finding.fix for finding in findings if finding.fix):
+        lines[fix.line - 1] = fix.text
+    return "".join(f"{line}\n" for line in lines if line is not None)
+
+
+def _sections(text: str, path: str) -> tuple[tuple[Section, ...], list[Finding]]:
+    """Sections of a text, and the lines that are neither sections nor keys, which are passed over."""
+    lines, findings = text.splitlines(), list[Finding]()
+    while True:
+        try:
+            return parse_sections("\n".join(lines), path), findings
+        except CfgError as error:
+            findings.append(Finding(error.line, "", "", error.message, "error"))
+            header = _HEADER.search(lines[error.line - 1])
+            lines[error.line - 1] = f"[{header[1]}]" if header else ""
+
+
+def _kind(section: Section) -> str:
+    try:
+        return kind_of(section)
+    except CfgError:
+        return ""
+
+
+def _finding(error: CfgError, section: Section, fix: Fix | None = None) -> Finding:
+    return Finding(error.line or section.line, section.name, error.key, error.message, "error", fix)
+
+
+def _warning(section: Section, key: str, message: str, fix: Fix | None = None) -> Finding:
+    error = section.error(message, key=key)
+    return Finding(error.line, section.name, key, error.message, "warning", fix)
+
+
+def _key_findings(section: Section) -> Iterator[Finding]:
+    """Keys that stand twice, and keys that are no keys but look like one."""
+    kind = _kind(section)
+    if not kind:
+        return
+    counts = Counter(option.key for option in section.options)
+    for key in (key for key, count in counts.items() if count > 1 and key not in _OFTEN_TWICE):
+        first, *others = (option for option in section.options if option.key == key)
+        for option in others:
+            text = f"[{section.name}] {key}= stands twice; the first counts (line {first.line}): remove this one"
+            yield Finding(option.line, section.name, key, text, "warning", Fix(option.line, None))
+    for key in dict.fromkeys(unknown_keys(section)):
+        near = difflib.get_close_matches(key, SCHEMA[kind].keys() - counts.keys(), n=1, cutoff=_LIKE)
+        found = section.find(key)
+        if near and found is not None:
+            fix = Fix(found.line, f"{near[0]}={found.value}")
+            yield _warning(section, key, f"{key}= is no key of this section; did you mean {near[0]}=?", fix)
+
+
+def _net_findings(net: Section) -> Iterator[Finding]:
+    """What only shows in training with Darknet."""
+    numbers = {option.key: _numbers(option.value) for option in net.options}
+    batch, parts = numbers.get("batch"), numbers.get("subdivisions")
+    if batch and parts and parts[0] and batch[0] % parts[0]:
+        text = f"subdivisions={parts[0]:g} does not divide batch={batch[0]:g}"
+        yield _warning(net, "subdivisions", text)
+    steps, scales = numbers.get("steps"), numbers.get("scales")
+    if steps and scales and len(steps) != len(scales):
+        yield _warning(net, "scales", f"has {len(scales)} scales for {len(steps)} steps; each step needs one")
+    last = numbers.get("max_batches")
+    if steps and last and max(steps) > last[0]:
+        yield _warning(net, "steps", f"steps={max(steps):g} lies behind max_batches={last[0]:g} and is never reached")
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+
+
+def _understood(section: Section, read: Callable[[Section], T], findings: list[Finding]) -> T | None:
+    """What ``read`` makes of a section without the keys that stop it; None where that is not enough."""
+    while True:
+        try:
+            return read(section)
+        except CfgError as error:
+            findings.append(_finding(error, section))
+            if section.find(error.key) is None:
+                return None
+            section = section.without({error.key})
+
+
+def _read_layer(section: Section, layers: Sequence[_Layer], image: Shape | None, findings: list[Finding]) -> _Layer:
+    """One layer, as far as it can be understood."""
+    index = len(layers)
+    try:
+        kind = kind_of(section)
+        inputs = references(section, index)
+    except CfgError as error:
+        findings.append(_finding(error, section))
+        kind, inputs = _kind(section), (index - 1,)
+        if error.key:
+            section = section.without({error.key})
+    for place in inputs:
+        if place >= 0 and isinstance(layers[place].op, Yolo):
+            head = node_name(place, kind_of(layers[place].section))
+            findings.append(_finding(reads_boxes(section, index, head), section))
+    shapes = [image if place < 0 else layers[place].shape for place in inputs]
+    if kind in ("", "net") or any(shape is None for shape in shapes):
+        if kind == "net":
+            findings.append(_finding(section.error("is not a layer; expected it once, as the first section"), section))
+        return _Layer(section, None, inputs, None)
+    known = [shape for shape in shapes if shape is not None]
+    op = _understood(section, lambda cleaned: read_op(cleaned, known), findings)
+    shape = None if op is None else _shape(section, op, index, known, layers, findings)
+    return _Layer(section, op, inputs, shape)
+
+
+def _shape(
+    section: Section, op: Op, index: int, inputs: Sequence[Shape], layers: Sequence[_Layer], findings: list[Finding]
+) -> Shape | None:
+    node = Node(node_name(index, kind_of(section)), op, (), section)
+    try:
+        return node_shape(node, inputs)
+    except CfgError as error:
+        fix = _filters_fix(op, layers) if isinstance(op, Yolo) else None
+        findings.append(_finding(error, section, fix))
+        return inputs[0] if isinstance(op, Yolo) else None
+
+
+def _filters_fix(yolo: Yolo, layers: Sequence[_Layer]) -> Fix | None:
+    """The ``filters`` that a head needs, where the layer before it is a convolution that says how many it has."""
+    option = layers[-1].section.find("filters") if layers and isinstance(layers[-1].op, Convolution) else None
+    return Fix(option.line, f"filters={yolo.channels}") if option else None
+
+
+def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
+    read = {place for layer in layers for place in layer.inputs}
+    heads = [layer for layer in layers if isinstance(layer.op, Yolo)]
+    if not heads and all(layer.op for layer in layers):
+        yield Finding(0, "", "", "there is no [yolo] or [region]: this network detects nothing", "warning")
+    for index, layer in enumerate(layers):
+        if index not in read and not isinstance(layer.op, Yolo) and index + 1 < len(layers):
+            yield _warning(layer.section, "", f"(layer {index}) is read by nothing; remove it, or route to it")
+        if isinstance(layer.op, Convolution):
+            yield from _convolution_findings(layer.section, layer.op)
+        if isinstance(layer.op, Yolo):
+            before = layers[index - 1] if index else None
+            yield from _head_findings(layer.section, layer.op, before)
+    yield from _disagreements(heads)
+
+
+def _convolution_findings(section: Section, op: Convolution) -> Iterator[Finding]:
+    if op.size > 1 and op.size % 2 and op.pad == 0 and op.stride_x == op.stride_y == 1:
+        yield _warning(section, "pad", f"size={op.size} without pad=1 makes the map smaller by {op.size - 1}")
+
+
+def _head_findings(section: Section, yolo: Yolo, before: _Layer | None) -> Iterator[Finding]:
+    for width, height in yolo.anchors:
+        if not width or not height:
+            yield _warning(section, "anchors", f"anchors has {width:g},{height:g}: a box without area fits nothing")
+    count = section.find("num")
+    if count and _numbers(count.value) != [len(yolo.anchors)]:
+        fix = Fix(count.line, f"num={len(yolo.anchors)}")
+        yield _warning(section, "num", f"num={count.value} but there are {len(yolo.anchors)} anchors", fix)
+    if len(set(yolo.mask)) < len(yolo.mask):
+        yield _warning(section, "mask", "mask names an anchor twice")
+    if before is None or not isinstance(before.op, Convolution):
+        return
+    expected = ("logistic", "linear") if yolo.new_coords else ("linear",)
+    if before.op.activation not in expected:
+        text = f"activation={before.op.activation} before a head; it needs {expected[0]}"
+        yield _warning(before.section, "activation", text)
+    if before.op.batch_norm:
+        yield _warning(before.section, "batch_normalize", "batch_normalize=1 before a head; its values must be free")
+
+
+def _disagreements(heads: Sequence[_Layer]) -> Iterator[Finding]:
+    """Heads of one network that say different things."""
+    for layer in heads[1:]:
+        first, other = heads[0].op, layer.op
+        assert isinstance(first, Yolo)
+        assert isinstance(other, Yolo)
+        if other.classes != first.classes:
+            text = f"classes={other.classes}, the first head has {first.classes}"
+            yield _warning(layer.section, "classes", text)
+        if other.anchors != first.anchors:
+            yield _warning(layer.section, "anchors", "anchors differ from those of the first head")

@@ -16,7 +16,15 @@ from yoloslim.zoo.ghostnet import ghostnet
 from yoloslim.zoo.mobilenetv3 import mobilenetv3_large, mobilenetv3_small
 from yoloslim.zoo.yolov2 import YOLOV2, YOLOV2_TINY, darknet19
 from yoloslim.zoo.yolov3 import YOLOV3, YOLOV3_SPP, YOLOV3_TINY, YOLOV3_TINY_3L, darknet53, darknet_tiny
-from yoloslim.zoo.yolov4 import YOLOV4, YOLOV4_TINY, YOLOV4_TINY_3L, csp_darknet53, csp_tiny
+from yoloslim.zoo.yolov4 import (
+    YOLOV4,
+    YOLOV4_CSP,
+    YOLOV4_TINY,
+    YOLOV4_TINY_3L,
+    csp_darknet53,
+    csp_darknet53_scaled,
+    csp_tiny,
+)
 from yoloslim.zoo.yolov7 import YOLOV7_TINY, elan_tiny
 
 BACKBONES: Mapping[str, Callable[[NetworkBuilder], Stages]] = {
@@ -24,6 +32,7 @@ BACKBONES: Mapping[str, Callable[[NetworkBuilder], Stages]] = {
     "darknet53": darknet53,
     "darknet-tiny": darknet_tiny,
     "csp-darknet53": csp_darknet53,
+    "csp-darknet53-scaled": csp_darknet53_scaled,
     "csp-tiny": csp_tiny,
     "elan-tiny": elan_tiny,
     "mobilenetv3-large": mobilenetv3_large,
@@ -41,6 +50,7 @@ HEADS: Mapping[str, Head] = {
     "yolov3-tiny": YOLOV3_TINY,
     "yolov3-tiny-3l": YOLOV3_TINY_3L,
     "yolov4": YOLOV4,
+    "yolov4-csp": YOLOV4_CSP,
     "yolov4-tiny": YOLOV4_TINY,
     "yolov4-tiny-3l": YOLOV4_TINY_3L,
     "yolov7-tiny": YOLOV7_TINY,
@@ -85,6 +95,7 @@ _NETWORKS: Mapping[str, Design] = {
     "yolov3-tiny": Design("darknet-tiny", "yolov3-tiny"),
     "yolov3-tiny-3l": Design("darknet-tiny", "yolov3-tiny-3l", 608),
     "yolov4": Design("csp-darknet53", "yolov4", 608),
+    "yolov4-csp": Design("csp-darknet53-scaled", "yolov4-csp", 512),
     "yolov4-tiny": Design("csp-tiny", "yolov4-tiny"),
     "yolov4-tiny-3l": Design("csp-tiny", "yolov4-tiny-3l", 608),
     "yolov7-tiny": Design("elan-tiny", "yolov7-tiny"),

@@ -1,4 +1,4 @@
-"""YOLOv4 (Bochkovskiy et al., 2020) and YOLOv4-tiny (Wang et al., 2021)."""
+"""YOLOv4 (Bochkovskiy et al., 2020), YOLOv4-csp and YOLOv4-tiny (Wang et al., Scaled-YOLOv4, 2021)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 from yoloslim.zoo.anchors import parse_anchors
 from yoloslim.zoo.builder import NET_TRAINING, Detector, Head, NetworkBuilder, Stages
-from yoloslim.zoo.yolov3 import TINY_ANCHORS, bottleneck, pooling_pyramid, tiny_3l_head, tiny_head
+from yoloslim.zoo.yolov3 import TINY_ANCHORS, bottleneck, pooled_sizes, pooling_pyramid, tiny_3l_head, tiny_head
 
 YOLOV4_ANCHORS = parse_anchors("12,16 19,36 40,28 36,75 76,55 72,146 142,110 192,243 459,401")
 
@@ -36,6 +36,16 @@ _YOLO_TRAINING = {
     "beta_nms": "0.6",
     "max_delta": "5",
 }
+_CSP_YOLO_TRAINING = _YOLO_TRAINING | {
+    "jitter": ".1",
+    "objectness_smooth": "1",
+    "resize": "1.5",
+    "iou_thresh": "0.2",
+    "cls_normalizer": "0.5",
+    "iou_normalizer": "0.05",
+    "obj_normalizer": "1.0",
+    "nms_kind": "diounms",
+}
 _TINY_YOLO_TRAINING = _YOLO_TRAINING | {"random": "0", "resize": "1.5"}
 
 
@@ -44,6 +54,18 @@ def csp_darknet53(net: NetworkBuilder) -> Stages:
     net.convolution(32, 3, activation="mish")
     # The first stage gives both of its branches all the channels, and narrows inside its block.
     stages = {2: _csp_stage(net, 64, branch=64, inner=32, blocks=1)}
+    for stride, filters, blocks in ((4, 128, 2), (8, 256, 8), (16, 512, 8), (32, 1024, 4)):
+        stages[stride] = _csp_stage(net, filters, branch=filters // 2, inner=filters // 2, blocks=blocks)
+    return stages
+
+
+def csp_darknet53_scaled(net: NetworkBuilder) -> Stages:
+    """Adds the backbone of YOLOv4-csp: CSPDarknet-53 with a plain residual block at first."""
+    net.convolution(32, 3, activation="mish")
+    start = net.convolution(64, 3, stride=2, activation="mish")
+    net.convolution(32, 1, activation="mish")
+    net.convolution(64, 3, activation="mish")
+    stages = {2: net.shortcut(start)}
     for stride, filters, blocks in ((4, 128, 2), (8, 256, 8), (16, 512, 8), (32, 1024, 4)):
         stages[stride] = _csp_stage(net, filters, branch=filters // 2, inner=filters // 2, blocks=blocks)
     return stages
@@ -127,6 +149,67 @@ def _yolov4_prediction(net: NetworkBuilder, source: str, stride: int, filters: i
     net.head(stride, {8: (0, 1, 2), 16: (3, 4, 5), 32: (6, 7, 8)}[stride], detector)
 
 
+def yolov4_csp_head(net: NetworkBuilder, stages: Stages, detector: Detector) -> None:
+    """Adds the paths up and down of ``yolov4_head`` with cross-stage blocks, and mish everywhere."""
+    net.go_to(stages[32])
+    coarse = _csp_pooling(net)
+    middle = _csp_join_finer(net, stages[16], 256)
+    fine = _csp_join_finer(net, stages[8], 128)
+
+    _csp_prediction(net, fine, 8, (0, 1, 2), detector)
+    middle = _csp_join_coarser(net, fine, middle, 256)
+    _csp_prediction(net, middle, 16, (3, 4, 5), detector)
+    coarse = _csp_join_coarser(net, middle, coarse, 512)
+    _csp_prediction(net, coarse, 32, (6, 7, 8), detector)
+
+
+def _csp_pooling(net: NetworkBuilder) -> str:
+    """Adds spatial pyramid pooling beside a bypass."""
+    convolution = partial(net.convolution, 512, activation="mish")
+    start = net.last
+    bypass = convolution(1)
+    net.go_to(start)
+    for size in (1, 3, 1):
+        convolution(size)
+    pooled_sizes(net)
+    convolution(1)
+    net.route(convolution(3), bypass)
+    return convolution(1)
+
+
+def _csp_block(net: NetworkBuilder, filters: int) -> str:
+    """Adds two bottlenecks without shortcuts beside a bypass."""
+    convolution = partial(net.convolution, filters, activation="mish")
+    start = convolution(1)
+    bypass = convolution(1)
+    net.go_to(start)
+    for _ in range(2):
+        convolution(1)
+        convolution(3)
+    net.route(net.last, bypass)
+    return convolution(1)
+
+
+def _csp_join_finer(net: NetworkBuilder, stage: str, filters: int) -> str:
+    net.convolution(filters, 1, activation="mish")
+    enlarged = net.upsample()
+    net.go_to(stage)
+    net.route(net.convolution(filters, 1, activation="mish"), enlarged)
+    return _csp_block(net, filters)
+
+
+def _csp_join_coarser(net: NetworkBuilder, finer: str, coarser: str, filters: int) -> str:
+    net.go_to(finer)
+    net.route(net.convolution(filters, 3, stride=2, activation="mish"), coarser)
+    return _csp_block(net, filters)
+
+
+def _csp_prediction(net: NetworkBuilder, source: str, stride: int, mask: tuple[int, ...], detector: Detector) -> None:
+    net.go_to(source)
+    net.convolution(32 * stride, 3, activation="mish")
+    net.head(stride, mask, detector)
+
+
 YOLOV4 = Head(
     yolov4_head, YOLOV4_ANCHORS, _YOLO_TRAINING, scale_x_y={8: 1.2, 16: 1.1, 32: 1.05}, net_training=_NET_TRAINING
 )
@@ -139,4 +222,12 @@ YOLOV4_TINY_3L = Head(
     _TINY_YOLO_TRAINING,
     scale_x_y={8: 1.05, 16: 1.05, 32: 1.05},
     net_training=_TINY_NET_TRAINING,
+)
+YOLOV4_CSP = Head(
+    yolov4_csp_head,
+    YOLOV4_ANCHORS,
+    _CSP_YOLO_TRAINING,
+    scale_x_y={8: 2.0, 16: 2.0, 32: 2.0},
+    new_coords=True,
+    net_training=_NET_TRAINING | {"learning_rate": "0.001", "letter_box": "1"},
 )

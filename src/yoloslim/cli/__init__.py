@@ -22,6 +22,7 @@ from yoloslim.cli.info import info
 from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.prune import prune
 from yoloslim.cli.session import Result, command
+from yoloslim.cli.why import why
 from yoloslim.cli.zoo import zoo
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "cfg": cfg,
     "info": info,
     "check": check,
+    "why": why,
     "eval": evaluate,
     "detect": detect,
     "prune": prune,

@@ -1,0 +1,64 @@
+"""``ties_of`` says of every channel what it lives and dies with, and why it stays, as the lanes have it."""
+
+import numpy as np
+import pytest
+
+from yoloslim.graph.graph import Graph
+from yoloslim.graph.lanes import trace_lanes
+from yoloslim.graph.ties import Bond, Ties, ties_of
+from yoloslim.zoo.catalog import find, networks
+
+
+def ties(graph: Graph, index: int, channel: int | None = None) -> Ties:
+    return ties_of(graph, trace_lanes(graph), graph.nodes[index].name, channel)
+
+
+def names(bonds: tuple[Bond, ...]) -> list[str]:
+    return [bond.node for bond in bonds]
+
+
+def test_channels_of_a_residual_stage_live_together() -> None:
+    found = ties(find("yolov3"), 5, 3)
+
+    assert names(found.writers) == ["005_convolutional", "007_convolutional", "010_convolutional"]
+    assert names(found.joints) == ["008_shortcut", "011_shortcut"]
+    assert (found.channels, found.needs, found.balanced) == (1, (), ())
+
+
+def test_the_channels_of_a_head_stay() -> None:
+    found = ties(find("yolov3-tiny"), 15)
+
+    assert names(found.needs) == ["016_yolo"]
+    assert found.needs[0].channels == 255
+
+
+def test_the_input_of_a_reorg_stays() -> None:
+    graph = find("yolov2")
+    before = next(index for index, node in enumerate(graph) if "reorg" in node.name) - 1
+
+    assert [bond.text for bond in ties(graph, before).needs] == ["mixes them"]
+
+
+def test_halves_must_stay_equal() -> None:
+    assert names(ties(find("yolov4-tiny"), 2).balanced) == ["003_route"]
+
+
+@pytest.mark.parametrize("name", networks())
+def test_channels_stay_for_a_reason_and_only_those(name: str) -> None:
+    graph = find(name, width=0.25)
+    lanes = trace_lanes(graph)
+
+    for node in graph:
+        fixed = lanes.fixed[lanes.of[node.name]]
+        assert bool(ties_of(graph, lanes, node.name).needs) == bool(fixed.any()), node.name
+
+
+@pytest.mark.parametrize("name", ["yolov4", "yolov3-mobilenetv3", "yolov3tiny-efficientnet-b0", "yolov2"])
+def test_the_writers_are_all_that_carry_the_lanes(name: str) -> None:
+    graph = find(name, width=0.25)
+    lanes = trace_lanes(graph)
+
+    for node in list(graph)[::7]:
+        found = ties_of(graph, lanes, node.name)
+        for bond in found.writers:
+            assert np.isin(lanes.of[bond.node], lanes.of[node.name]).sum() == bond.channels

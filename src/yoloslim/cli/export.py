@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
     from yoloslim.runtime.load import Model
 
+_SUFFIXES = {"onnx": ".onnx", "darknet": ".cfg"}
 _MAX_PICTURES = 8  # enough to meet real values; more only take time
 
 
 def export(
     session: Session,
     weights: Weights,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write, .onnx.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write, .onnx or .cfg.")],
     cfg: Cfg = "",
-    kind: Annotated[Literal["onnx"], typer.Option("--format", help="Kind of file.")] = "onnx",
+    kind: Annotated[
+        Literal["onnx", "darknet"] | None, typer.Option("--format", help="Kind of file; default: as its name ends.")
+    ] = None,
     size: Size = "",
     resize: ResizeOption = None,
     names: Names = None,
@@ -39,11 +42,13 @@ def export(
     from yoloslim.cli.inputs import class_names
     from yoloslim.cli.outcome import CheckFailed
     from yoloslim.errors import RecipeError
-    from yoloslim.recipes.export import ParityFailed
-    from yoloslim.recipes.export import export as write
+    from yoloslim.recipes.export import ParityFailed, export_darknet
+    from yoloslim.recipes.export import export as export_onnx
 
-    if out.suffix != f".{kind}":
-        raise RecipeError(f"--out {out}: expected a name that ends in .{kind}, by which eval and detect know it")
+    kind = kind or ("darknet" if out.suffix == _SUFFIXES["darknet"] else "onnx")
+    if out.suffix != _SUFFIXES[kind]:
+        raise RecipeError(f"--out {out}: expected a name that ends in {_SUFFIXES[kind]}, by which it is known")
+    write = {"onnx": export_onnx, "darknet": export_darknet}[kind]
     model = fitted(load_model(session, weights, cfg), size, resize)
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     try:

@@ -11,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from yoloslim.errors import YoloslimError
+from yoloslim.export.darknet import darknet_form
 from yoloslim.export.onnx import export_onnx
 from yoloslim.files import write_atomically
+from yoloslim.nn.network import Network, load_tensors
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
-from yoloslim.runtime.load import Model
+from yoloslim.runtime.load import Model, with_network
+from yoloslim.runtime.save import write_cfg, write_darknet_weights
 from yoloslim.runtime.torch_backend import TorchBackend
 from yoloslim.weights.description import Description
 
@@ -63,6 +66,27 @@ def export(model: Model, path: Path, batches: Batches) -> Parity:
                 f"differ from torch's by {found.max_rel_diff:.1e} of their largest value, allowed is {MAX_REL_DIFF:g}"
             )
             raise ParityFailed(f"{path}: not written: its head maps {text}; are the weights finite?")
+    return found
+
+
+def export_darknet(model: Model, path: Path, batches: Batches) -> Parity:
+    """Writes a model as a ``.cfg`` in Darknet's own layers, with its ``.weights`` beside it; else as ``export``.
+
+    Raises:
+        ParityFailed: they differ by more than ``MAX_REL_DIFF``; nothing is written.
+        TargetError: a layer has no equivalent in Darknet.
+    """
+    tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
+    graph, own = darknet_form(model.graph, tensors)
+    network = Network(graph).eval()
+    load_tensors(network, own)
+    device = torch.device("cpu")
+    found = parity(TorchBackend(network, device), TorchBackend(model.network, device), batches)
+    if not found.max_rel_diff <= MAX_REL_DIFF:
+        raise ParityFailed(f"{path}: not written: its head maps differ by {found.max_rel_diff:.1e}")
+    written = with_network(model, network)
+    write_darknet_weights(written, path.with_suffix(".weights"))
+    write_cfg(written, path)
     return found
 
 

@@ -92,3 +92,29 @@ def test_a_dry_run_finds_what_does_not_fit(
     write_pictures(recipe.parent)
 
     assert message in refusal(capsys, str(recipe), "--set", change, "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "prune.percent=0.5", "--out", "small.toml"], "--out small.toml: expected a folder, found that"),
+        (["--json", "small.toml/r.json"], "--json, folder "),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(
+    recipe: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    write_pictures(recipe.parent)
+
+    assert message in refusal(capsys, str(recipe), *arguments)
+    assert not (recipe.parent / "runs").exists()
+
+
+def test_a_target_that_no_pruning_reaches_is_refused_before_anything_runs(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(recipe.parent)
+    recipe.write_text(RECIPE.replace("percent = 0.5", 'target = "params=0.0001"'))
+
+    assert "target params=0.0001 cannot be reached" in refusal(capsys, str(recipe))
+    assert not (recipe.parent / "runs").exists()

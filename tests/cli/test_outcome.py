@@ -92,7 +92,9 @@ def test_a_json_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytes
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"error: {tmp_path}/file/r.json: cannot write this file")
+    assert err.startswith(
+        f"error: --json, folder {tmp_path}/file: expected a folder, found that {tmp_path}/file is a file"
+    )
     assert err.count("\n") == 1
 
 

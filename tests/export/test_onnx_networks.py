@@ -6,13 +6,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yoloslim.boxes.placement import place, to_batch
 from yoloslim.cfg.schema import ACTIVATIONS
+from yoloslim.engine.recalibrate import recalibrate
 from yoloslim.graph.from_cfg import read_cfg
 from yoloslim.graph.graph import Graph
+from yoloslim.graph.ops import Convolution
 from yoloslim.recipes.export import MAX_REL_DIFF
 from yoloslim.runtime.load import load
 from yoloslim.zoo.catalog import find, networks
@@ -63,8 +66,14 @@ def test_a_narrow_network_of_the_zoo_gives_what_torch_gives(name: str, random_ne
 @pytest.mark.parametrize("name", networks())
 def test_a_network_of_the_zoo_gives_what_torch_gives(name: str, random_network, difference, noise) -> None:
     graph = find(name)
+    batch = noise(1, *graph.input_shape)
+    network = random_network(graph)
+    if any(isinstance(node.op, Convolution) and node.op.activation == "logistic" for node in graph):
+        # A deep random network gives huge values, and a logistic makes 0 or 1 of their last bits: torch in float32
+        # differs from torch in float64 then. With the statistics of its own maps values stay small.
+        network = recalibrate(network, [torch.from_numpy(batch)])
 
-    assert difference(random_network(graph), noise(1, *graph.input_shape)) <= MAX_REL_DIFF
+    assert difference(network, batch) <= MAX_REL_DIFF
 
 
 @pytest.mark.medium

@@ -130,3 +130,12 @@ def test_a_folder_of_another_recipe_is_refused(recipe: Recipe) -> None:
 
     with pytest.raises(RecipeError, match=r"holds the run of another recipe \(prune changed\)"):
         compress(replace(first, prune=PruneTable(percent=0.1)), graph())
+
+
+def test_a_folder_whose_recipe_cannot_be_read_is_refused(recipe: Recipe) -> None:
+    first = replace(recipe, train=replace(recipe.train, epochs=0), sparsity=SparsityTable())
+    compress(first, graph())
+    (Path(recipe.out) / "recipe.json").write_text("{half")
+
+    with pytest.raises(RecipeError, match=r"recipe\.json: cannot be read .*; set another out"):
+        compress(first, graph())

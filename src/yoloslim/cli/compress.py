@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yoloslim.cli.outputs import check_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
 
@@ -37,7 +38,9 @@ def compress(
     from yoloslim.recipes.read import read_recipe
 
     found = read_recipe(recipe, [*(changes or ()), *_shared(session)])
-    found = replace(found, out=str(out)) if out else found
+    if out:
+        check_folder("--out", out)
+        found = replace(found, out=str(out))
     if dry_run:
         check_inputs(found, graph_of(found.model.cfg))
         session.print(_text(found))

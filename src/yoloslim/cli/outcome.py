@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from yoloslim.cli.outputs import check_folder
 from yoloslim.errors import OutputError, YoloslimError
 from yoloslim.files import write_atomically
 
@@ -49,6 +50,8 @@ def finish(work: Callable[[], Result], json_file: Path | None, *, debug: bool) -
         debug: show the trace of an error as well.
     """
     try:
+        if json_file is not None:
+            check_folder("--json, folder", json_file.absolute().parent)  # before the work, which may take hours
         result = work()
         if json_file is not None:
             _write_json(json_file, result)

@@ -21,12 +21,21 @@ def output_folder(out: Path | None, command: str, name: str) -> Path:
     """
     if out is None:
         return next_folder(Path("runs") / command, re.sub(r"[^\w.+-]+", "_", name).strip("_.") or command)
-    there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise OutputError(f"--out {out}: expected a folder, found that {there} is a file")
-    if not os.access(there, os.W_OK):
-        raise OutputError(f"--out {out}: the folder {there} cannot be written: choose another")
+    check_folder("--out", out)
     return out
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Makes sure that a folder is there and can be written, or could be made.
+
+    Raises:
+        OutputError: it cannot; names the option that asks for it.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise OutputError(f"{option} {folder}: expected a folder, found that {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"{option} {folder}: the folder {there} cannot be written: choose another")
 
 
 class DrawnFiles:

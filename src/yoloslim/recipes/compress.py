@@ -81,7 +81,9 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
     names = _material(recipe).training.names
     sized = _at_size(graph, recipe)
     infer_shapes(sized)
-    return starting_model(sized, recipe.model.weights, names, recipe.seed)
+    model = starting_model(sized, recipe.model.weights, names, recipe.seed)
+    planned(model.network, recipe.prune)  # a target that cannot be reached is not worth training for
+    return model
 
 
 class _Road:
@@ -223,7 +225,10 @@ def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
     if not any(folder.glob("*/stage.json")) and not any(folder.glob("*/state.safetensors")):
         _write_json(path, now)
         return
-    before = json.loads(path.read_text())
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error}); set another out, or remove {folder}") from error
     changed = [key for key in now if now[key] != before.get(key) and key not in ("out", "device")]
     if changed:
         raise RecipeError(f"{folder} holds the run of another recipe ({', '.join(changed)} changed); set another out")

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ RandomNetwork = Callable[[Graph, int], Network]
 RandomPlan = Callable[[Graph, float, int], PruningPlan]
 
 NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
-HEAD = "[yolo]\nmask=0\nclasses=1\nanchors=4,4"
+HEADS = ("[yolo]\nmask=0\nclasses=1\nanchors=4,4", "[region]\nnum=1\nclasses=1\nanchors=1,1\nsoftmax=1")
 MAX_LAYERS = 12
 activations = st.sampled_from(sorted(ACTIVATIONS))
 
@@ -55,7 +56,7 @@ class Draft:
 
     def readable(self, like: Shape | None = None) -> list[int]:
         """Gives the layers that can be read: all but heads, of the same size as ``like`` where given."""
-        layers = (i for i, text in enumerate(self.sections) if text != HEAD)
+        layers = (i for i, text in enumerate(self.sections) if text not in HEADS)
         return [i for i in layers if like is None or self.shapes[i][1:] == like[1:]]
 
 
@@ -123,7 +124,7 @@ def add_dropout(d: Draft) -> None:
 
 
 def add_head(d: Draft) -> None:
-    d.add(section("convolutional", filters=6, activation="linear"), HEAD)
+    d.add(section("convolutional", filters=6, activation="linear"), d.draw(st.sampled_from(HEADS)))
 
 
 STEPS = (
@@ -237,6 +238,21 @@ def test_channels_share_a_lane_where_a_chain_of_layers_connects_them_and_only_th
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), removed=st.sampled_from([0.2, 0.5, 0.9]), seed=st.integers(0, 99))
 def test_any_network_shrinks_exactly(
+    random_network: RandomNetwork, random_plan: RandomPlan, graph: Graph, removed: float, seed: int
+) -> None:
+    check_shrink(random_network, random_plan, graph, removed, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+@given(graph=graphs(), removed=st.sampled_from([0.2, 0.5, 0.9]), seed=st.integers(0, 99))
+def test_a_thousand_networks_shrink_exactly(
+    random_network: RandomNetwork, random_plan: RandomPlan, graph: Graph, removed: float, seed: int
+) -> None:
+    check_shrink(random_network, random_plan, graph, removed, seed)
+
+
+def check_shrink(
     random_network: RandomNetwork, random_plan: RandomPlan, graph: Graph, removed: float, seed: int
 ) -> None:
     network, plan = random_network(graph, seed), random_plan(graph, removed, seed)

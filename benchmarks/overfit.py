@@ -22,7 +22,7 @@ from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import load_dataset
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.train import Hooks
+from yoloslim.engine.task import Hooks
 from yoloslim.losses.detection import LossSettings
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import Material, measure, train_model

@@ -65,6 +65,12 @@ class TargetError(YoloslimError):
     """A network that the chosen target cannot run."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether memory ran out; torch has a class of its own for the GPU, and for the CPU only a text."""
+    text = f"{type(error).__name__} {error}"
+    return isinstance(error, MemoryError) or "OutOfMemoryError" in text or "DefaultCPUAllocator" in text
+
+
 class BackendMissing(YoloslimError):
     """An optional package is missing.
 

@@ -2,19 +2,24 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from yoloslim.engine.processes import with_synchronised_norms
 from yoloslim.engine.settings import Precision, TrainSettings
-from yoloslim.engine.train import Hooks, Task, train
+from yoloslim.engine.state import load_state_file
+from yoloslim.engine.task import Hooks, Task
+from yoloslim.engine.train import train
 from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.graph.from_cfg import parse_cfg
-from yoloslim.losses.detection import LossSettings, detection_loss
+from yoloslim.losses.detection import LossSettings, LossTerms, detection_loss
 from yoloslim.nn.network import Network
 
 CFG = """[net]
@@ -56,7 +61,11 @@ class Pictures:
     targets: Tensor
 
 
-def batches(epoch: int) -> Iterator[Pictures]:
+def batches(epoch: int, first: int) -> Iterator[Pictures]:
+    return islice(all_batches(epoch), first, None)
+
+
+def all_batches(epoch: int) -> Iterator[Pictures]:
     generator = torch.Generator().manual_seed(epoch)
     for _ in range(5):
         corners = torch.randint(0, 22, (4, 2), generator=generator)
@@ -68,9 +77,9 @@ def batches(epoch: int) -> Iterator[Pictures]:
         yield Pictures(images, torch.tensor(rows))
 
 
-def network() -> Network:
+def network(dropout: str = "probability=.2") -> Network:
     torch.manual_seed(0)
-    return Network(parse_cfg(CFG))
+    return Network(parse_cfg(CFG.replace("probability=.2", dropout)))
 
 
 def task(folder: Path, **changes: object) -> Task:
@@ -102,26 +111,61 @@ def test_boxes_come_to_fit(tmp_path: Path, precision: Precision) -> None:
     assert rows[-1]["box"] < 0.7 * rows[0]["box"]
 
 
-def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    whole = train(network(), task(tmp_path / "whole"), SETTINGS, device="cpu")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"save_every": 2},
+        {"save_every": 1, "batch": 4, "accumulate_to": 8},
+        {"save_every": 1, "optimizer": "adamw", "learning_rate": 0.02},
+        {"save_every": 2, "optimizer": "adam", "learning_rate": 0.02, "schedule": "step"},
+        {"save_every": 1, "precision": "bf16-mixed", "schedule": "linear"},
+    ],
+)
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path: Path, changes: dict[str, Any]) -> None:
+    settings = replace(SETTINGS, **changes)
+    whole = train(network(), task(tmp_path / "whole"), settings, device="cpu")
 
-    def stop(epoch: int, done: int, count: int) -> None:
-        if (epoch, done) == (2, 3):
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        train(network(), task(tmp_path / "part"), SETTINGS, device="cpu", hooks=Hooks(on_batch=stop))
-    resumed = train(network(), task(tmp_path / "part"), SETTINGS, device="cpu")
+    for stop in ((1, 4), (2, 1), (3, 5)):
+        with pytest.raises(Stopped):
+            train(network(), task(tmp_path / "part"), settings, device="cpu", hooks=Hooks(on_batch=stop_at(*stop)))
+    resumed = train(network(), task(tmp_path / "part"), settings, device="cpu")
 
     for name, tensor in whole.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
     assert [row["loss"] for row in resumed.rows] == [row["loss"] for row in whole.rows]
 
 
+def stop_at(epoch: int, batch: int) -> Callable[[int, int, int], None]:
+    def stop(at_epoch: int, done: int, count: int) -> None:
+        if (at_epoch, done) == (epoch, batch):
+            raise Stopped
+
+    return stop
+
+
+def test_no_batch_is_done_twice_where_the_state_is_saved_after_every_step(tmp_path: Path) -> None:
+    done: list[tuple[int, int]] = []
+
+    def stop(epoch: int, batch: int, count: int) -> None:
+        done.append((epoch, batch))
+        if len(done) in (3, 8):
+            raise Stopped
+
+    settings = replace(SETTINGS, save_every=1, epochs=2)
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            train(network(), task(tmp_path), settings, device="cpu", hooks=Hooks(on_batch=stop))
+    train(network(), task(tmp_path), settings, device="cpu", hooks=Hooks(on_batch=stop))
+
+    repeated = {place for place in done if done.count(place) > 1}
+    assert repeated == {done[2], done[7]}  # those whose step was cut short
+
+
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     first = train(network(), task(tmp_path), SETTINGS, device="cpu")
 
-    def fail(epoch: int) -> Iterator[Pictures]:
+    def fail(epoch: int, first: int) -> Iterator[Pictures]:
         raise AssertionError("asked for pictures")
 
     again = train(network(), task(tmp_path, batches=fail), SETTINGS, device="cpu")
@@ -155,9 +199,114 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
         train(network(), task(tmp_path), SETTINGS, device="cpu")
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"the loss is not finite at epoch \d, step \d+ .*lower train.learning_rate"):
-        train(network(), task(tmp_path), replace(SETTINGS, learning_rate=1e12, gradient_clip=0.0), device="cpu")
+def test_a_loss_that_is_not_finite_stops_with_its_place_and_pictures(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, learning_rate=1e12, gradient_clip=0.0)
+    named = task(tmp_path, names=lambda epoch, batch: [f"{epoch}-{batch}-{index}.jpg" for index in range(6)])
+
+    with pytest.raises(
+        RecipeError, match=r"not finite at epoch \d, step \d+ .* on \d-\d-0.jpg, .* and 2 more; .*lower"
+    ):
+        train(network(), named, settings, device="cpu")
+
+
+def test_the_last_good_checkpoint_is_named_where_the_loss_is_not_finite(tmp_path: Path) -> None:
+    calls = iter(range(100))
+
+    def loss(head_maps: Sequence[Tensor], targets: Tensor) -> LossTerms:
+        zero = head_maps[0].sum() * 0
+        return LossTerms(zero / 0 if next(calls) == 7 else zero, zero, zero)
+
+    with pytest.raises(RecipeError, match=r"at epoch 2, step 8 .*last\.safetensors is the last good checkpoint"):
+        train(network(), task(tmp_path, loss=loss), SETTINGS, device="cpu")
+
+
+def test_too_little_memory_names_a_batch_that_may_fit(tmp_path: Path) -> None:
+    def loss(head_maps: Sequence[Tensor], targets: Tensor) -> LossTerms:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(RecipeError, match="not enough memory for batch=4 at 32x32; batch=2 with accumulate_to=4"):
+        train(network(), task(tmp_path, loss=loss), SETTINGS, device="cpu")
+
+
+def test_the_optimiser_moves_once_for_the_batches_of_a_step(tmp_path: Path) -> None:
+    steps: list[int] = []
+    hooks = Hooks(after_step=lambda done, rate: steps.append(done))
+
+    train(network(), task(tmp_path), replace(SETTINGS, accumulate_to=8, epochs=1), device="cpu", hooks=hooks)
+
+    assert steps == [1, 2, 3]  # five batches: two, two, one
+
+
+def test_frozen_nodes_stay_as_they_were(tmp_path: Path) -> None:
+    before = network().state_dict()
+
+    after = train(network(), task(tmp_path), replace(SETTINGS, freeze=("000_*",)), device="cpu").network.state_dict()
+
+    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"002_convolutional", "003_convolutional"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("7*", r"freeze: no node matches '7\*'"), ("*", "freeze: nothing is left to learn")]
+)
+def test_freezing_nothing_or_everything_is_refused(tmp_path: Path, pattern: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        train(network(), task(tmp_path), replace(SETTINGS, freeze=(pattern,)), device="cpu")
+
+
+def test_training_ends_when_accuracy_has_stopped_rising(tmp_path: Path) -> None:
+    values = iter([0.1, 0.3, 0.2, 0.25, 0.9])
+    settings = replace(SETTINGS, epochs=5, patience=2)
+    stopping = task(tmp_path, evaluate=lambda made: {"map50": next(values)})
+
+    rows = train(network(), stopping, settings, device="cpu").rows
+
+    assert [row["map50"] for row in rows] == [0.1, 0.3, 0.2, 0.25]
+    assert train(network(), stopping, settings, device="cpu").rows == rows  # it is over, also when asked again
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")  # by torch's own compiler
+def test_a_compiled_network_learns_the_same(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, epochs=1, learning_rate=0.1)
+
+    plain, compiled = (
+        train(network("probability=0"), task(tmp_path / str(way)), replace(settings, compile=way), device="cpu").rows
+        for way in (False, True)
+    )
+
+    assert compiled[0]["loss"] == pytest.approx(plain[0]["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"sync_batch_norm": True}, {"precision": "16-mixed"}])
+def test_what_a_cpu_cannot_do_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"(sync_batch_norm|16-mixed) needs .*, found cpu"):
+        train(network(), task(tmp_path), replace(SETTINGS, **changes), device="cpu")
+
+
+@pytest.mark.gpu
+def test_the_gradient_scaler_goes_on_where_it_was(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, precision="16-mixed", epochs=2)
+    with pytest.raises(Stopped):
+        train(network(), task(tmp_path), settings, device="cuda", hooks=Hooks(on_batch=stop_at(1, 2)))
+    scaler = load_state_file(tmp_path / "state.safetensors").scaler
+
+    train(network(), task(tmp_path), settings, device="cuda")
+
+    assert scaler["_growth_tracker"] == 5
+    assert load_state_file(tmp_path / "state.safetensors").scaler["_growth_tracker"] == 10
+
+
+def test_synchronised_batch_norms_share_the_tensors_of_the_network() -> None:
+    original = network()
+
+    converted = with_synchronised_norms(original)
+
+    assert sum(isinstance(module, nn.SyncBatchNorm) for module in converted.modules()) == 2
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in original.modules())
+    own = dict(original.named_parameters()) | dict(original.named_buffers())
+    theirs = dict(converted.named_parameters()) | dict(converted.named_buffers())
+    assert all(theirs[name] is tensor for name, tensor in own.items())
 
 
 def test_hooks_see_every_step_and_add_columns(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.train import Hooks
+from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph

@@ -15,7 +15,7 @@ from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
     from yoloslim.engine.settings import TrainSettings
-    from yoloslim.engine.train import Hooks
+    from yoloslim.engine.task import Hooks
     from yoloslim.recipes.result_page import Stage
     from yoloslim.recipes.schema import Recipe
 
@@ -93,7 +93,7 @@ def show_stages(session: Session, stages: Sequence[Stage]) -> None:
 
 def _hooks(session: Session, name: str, settings: TrainSettings, bar: Callable[[str, int, int], None]) -> Hooks:
     """A line an epoch, and a bar of the stage's batches."""
-    from yoloslim.engine.train import Hooks
+    from yoloslim.engine.task import Hooks
 
     def on_batch(epoch: int, done: int, count: int) -> None:
         bar(name, epoch * count + done, settings.epochs * count)

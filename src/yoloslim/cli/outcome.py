@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from yoloslim.cli.outputs import check_folder
-from yoloslim.errors import OutputError, YoloslimError
+from yoloslim.errors import OutputError, YoloslimError, is_out_of_memory
 from yoloslim.files import write_atomically
 
 Result = dict[str, Any]
@@ -80,17 +80,10 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return "interrupted", EXIT_INTERRUPTED
         case OSError(filename=str() | Path(), strerror=str()):
             return f"{error.filename}: {error.strerror}", EXIT_WRONG_INPUT
-        case _ if _is_out_of_memory(error):
+        case _ if is_out_of_memory(error):
             return f"not enough memory ({error}); try a smaller --size or --batch", EXIT_WRONG_INPUT
     text = f"a bug in yoloslim, at {_place(error)}: {type(error).__name__}: {error}"
     return f"{text}; please report it with the trace that --debug shows", EXIT_BUG
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch has a class of its own for the GPU, and for the CPU only a text."""
-    return isinstance(error, MemoryError) or any(
-        word in f"{type(error).__name__} {error}" for word in ("OutOfMemoryError", "DefaultCPUAllocator")
-    )
 
 
 def _place(error: BaseException) -> str:

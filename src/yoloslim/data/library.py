@@ -85,6 +85,10 @@ class Library:
     def __len__(self) -> int:
         return len(self._samples)
 
+    def path(self, index: int) -> Path:
+        """Gives the file of one picture."""
+        return self._samples[index].path
+
     def __getitem__(self, index: int) -> Pair:
         """Gives one picture with its objects, in pixels of the picture that is given.
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import cv2
@@ -109,6 +110,10 @@ class TrainingSet(data.Dataset[Item]):
         """Gives the number of pictures that can be read."""
         return len(self._library)
 
+    def path(self, index: int) -> Path:
+        """Gives the file of one picture."""
+        return self._library.path(index)
+
     def __getitem__(self, key: Key) -> Item:
         """Gives the sample ``index`` as it looks in ``epoch``."""
         epoch, index = key
@@ -169,6 +174,7 @@ class EpochBatches(data.Sampler[list[Key]]):
 
     Attributes:
         epoch: the epoch that is given next.
+        first: the batch of it that is given first.
     """
 
     def __init__(self, num_samples: int, batch: int, seed: int, share: Share | None = None) -> None:
@@ -177,15 +183,20 @@ class EpochBatches(data.Sampler[list[Key]]):
         self.seed = seed
         self.share = share or Share()
         self.epoch = 0
+        self.first = 0
 
     def __len__(self) -> int:
         return len(self._starts())
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = np.random.default_rng((self.seed, ORDER_STREAM, self.epoch)).permutation(self.num_samples)
+        return iter(self.keys(self.epoch)[self.first :])
+
+    def keys(self, epoch: int) -> list[list[Key]]:
+        """Gives the keys of every batch of an epoch."""
+        order = np.random.default_rng((self.seed, ORDER_STREAM, epoch)).permutation(self.num_samples)
         mine = np.resize(order, self._num_mine() * self.share.count)[self.share.rank :: self.share.count]
-        keys = [(self.epoch, index) for index in mine.tolist()]
-        return iter([keys[start : start + self.batch] for start in self._starts()])
+        keys = [(epoch, index) for index in mine.tolist()]
+        return [keys[start : start + self.batch] for start in self._starts()]
 
     def _num_mine(self) -> int:
         return -(-self.num_samples // self.share.count)
@@ -212,14 +223,18 @@ class TrainingLoader:
         """Gives the number of batches of an epoch."""
         return len(self._sampler)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Gives the batches of ``epoch``, from 0; the same ones whenever it is asked.
+    def batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Gives the batches of ``epoch``, from 0, beginning with ``first``; the same ones whenever it is asked.
 
         Take one epoch at a time: where there are workers, asking for the next one ends the one before.
         """
-        self._sampler.epoch = epoch
+        self._sampler.epoch, self._sampler.first = epoch, first
         with _single_opencv_thread(), _late_interrupt():
             return iter(self._batches)  # starts the workers
+
+    def names(self, epoch: int, batch: int) -> tuple[str, ...]:
+        """Gives the files of the pictures in one batch, without their partners in mosaics."""
+        return tuple(str(self.training_set.path(index)) for _, index in self._sampler.keys(epoch)[batch])
 
 
 def training_loader(

@@ -9,30 +9,48 @@ from torch import Tensor, nn
 
 from yoloslim.engine.settings import NOMINAL_BATCH, TrainSettings
 
+_STEP_FACTOR = 0.1
+_ADAM_BETA2 = 0.999
 
-def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
-    """Gives SGD with Nesterov momentum; only convolution weights decay."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+
+def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Gives the optimiser of what is not frozen; only convolution weights decay."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in learning if parameter.ndim > 1]
+    others = [parameter for parameter in learning if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(
-        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
-    )
+    rate, momentum = settings.learning_rate, settings.momentum
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=rate, betas=(momentum, _ADAM_BETA2))
 
 
-def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
-    """Gives the rate of one step: a linear rise, then half a cosine down to ``final_rate``.
+def learning_rate(step: int, steps: int, settings: TrainSettings, processes: int = 1) -> float:
+    """Gives the rate of one step: a linear rise, then the schedule's fall.
 
     Args:
         step: from 0.
         steps: of the whole training.
+        processes: that train one network; each brings its batches to every step.
     """
-    peak = settings.learning_rate * settings.batch / NOMINAL_BATCH
+    pictures = settings.batch * settings.batches_per_step * processes
+    peak = settings.learning_rate * pictures / NOMINAL_BATCH
     warmup = max(1, round(settings.warmup * steps))
     if step < warmup:
         return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return peak * (settings.final_rate + (1 - settings.final_rate) * (1 + math.cos(math.pi * progress)) / 2)
+    return peak * _fall(step, (step - warmup) / max(1, steps - warmup), steps, settings)
+
+
+def _fall(step: int, progress: float, steps: int, settings: TrainSettings) -> float:
+    """Share of the highest rate after the warm-up, ``progress`` from 0 to 1."""
+    match settings.schedule:
+        case "cosine":
+            return settings.final_rate + (1 - settings.final_rate) * (1 + math.cos(math.pi * progress)) / 2
+        case "linear":
+            return 1 - (1 - settings.final_rate) * progress
+        case "step":
+            return _STEP_FACTOR ** sum(step >= share * steps for share in settings.milestones)
 
 
 class MovingAverage:

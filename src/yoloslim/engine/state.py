@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +19,37 @@ from yoloslim.files import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """A training between two epochs.
+    """A training between two steps of the optimiser.
 
     Attributes:
-        tensors: ``model/...``, ``ema/...``, ``optimizer/<parameter>/<slot>``, ``rng/torch``.
+        tensors: ``model/...``, ``ema/...``, ``optimizer/<parameter>/<slot>``, and ``rng/torch``, a row a process.
         epoch: epochs done.
+        batch: batches done of the epoch that has begun; 0 between two epochs.
         step: optimiser steps done.
         ema_steps: updates of the moving average.
-        best: best AP50 so far.
+        sums: of each term of the loss, over those batches.
         rows: results of the epochs done.
+        scaler: state of the gradient scaler; empty where there is none.
         identity: of the run (settings, cfg, data); another one is not continued.
     """
 
     tensors: Mapping[str, Tensor]
     epoch: int
+    batch: int
     step: int
     ema_steps: int
-    best: float
+    sums: Mapping[str, float]
     rows: tuple[dict[str, float], ...]
+    scaler: Mapping[str, Any]
     identity: str = ""
 
 
-_NUMBERS = ("epoch", "step", "ema_steps", "best", "rows", "identity")
+_VALUES = tuple(field.name for field in fields(TrainState) if field.name != "tensors")
 
 
 def save_state(path: Path, state: TrainState) -> None:
     """Writes the state; an earlier one stays whole until the new one is."""
-    metadata = {name: json.dumps(getattr(state, name)) for name in _NUMBERS}
+    metadata = {name: json.dumps(getattr(state, name)) for name in _VALUES}
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in state.tensors.items()
@@ -64,7 +68,7 @@ def load_state_file(path: Path) -> TrainState:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        values: dict[str, Any] = {name: json.loads(metadata[name]) for name in _NUMBERS}
+        values: dict[str, Any] = {name: json.loads(metadata[name]) for name in _VALUES}
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
             f"{path}: expected the state of a training, found none that can be read ({error})"
@@ -90,4 +94,5 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, network: nn.Module, tens
         if key.startswith("optimizer/"):
             name, _, slot = key.removeprefix("optimizer/").rpartition("/")
             parameter = parameters[name]
-            optimizer.state[parameter][slot] = value.to(parameter.device).clone()
+            is_like = value.shape == parameter.shape  # laid out in memory as the parameter is; Adam also has a counter
+            optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value) if is_like else value.clone()

@@ -5,93 +5,29 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
 import torch
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import seed_everything
 from torch import Tensor
 
 from yoloslim.engine.allocator import keep_large_blocks
+from yoloslim.engine.freeze import freeze
 from yoloslim.engine.optimizer import MovingAverage, learning_rate, load_state, make_optimizer
+from yoloslim.engine.processes import make_fabric, started_processes, with_synchronised_norms
 from yoloslim.engine.records import write_results, write_tensorboard
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.state import TrainState, load_state_file, optimizer_tensors, restore_optimizer, save_state
-from yoloslim.errors import RecipeError
+from yoloslim.engine.task import Batch, Hooks, Row, Task, Trained
+from yoloslim.errors import RecipeError, is_out_of_memory
 from yoloslim.losses.detection import LossTerms
 from yoloslim.nn.network import Network
 
-Row = dict[str, float]
-
-
-class Batch(Protocol):
-    """Pictures with their objects."""
-
-    @property
-    def images(self) -> Tensor:
-        """Shape (B, 3, H, W), uint8, RGB."""
-
-    @property
-    def targets(self) -> Tensor:
-        """Shape (M, 6): picture in the batch, class, centre x, centre y, width, height as shares of the input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is trained.
-
-    Attributes:
-        batches: gives the batches of an epoch, counted from 0; the same ones whenever it is asked.
-        batches_per_epoch: how many these are.
-        loss: from head maps and targets.
-        evaluate: figures of a network on validation pictures, ``map50`` among them; None for none.
-        write: writes a network as a checkpoint.
-        folder: the run's.
-        identity: of settings, network and data; a state of another identity is not continued.
-    """
-
-    batches: Callable[[int], Iterable[Batch]]
-    batches_per_epoch: int
-    loss: Callable[[Sequence[Tensor], Tensor], LossTerms]
-    evaluate: Callable[[Network], Mapping[str, float]] | None
-    write: Callable[[Network, Path], None]
-    folder: Path
-    identity: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Moments at which others join in.
-
-    Attributes:
-        after_step: called after the optimiser moved, with the steps done and the effective rate of this one, learning
-            rate / (1 - momentum).
-        on_average: called with the averaged network before it is measured and written, and with the steps done.
-        after_epoch: gives more columns for the epoch's row.
-        on_batch: called with (epochs done, batches of this epoch done, batches of an epoch).
-        on_row: called with each finished epoch's row.
-    """
-
-    after_step: Callable[[int, float], None] = lambda done, rate: None
-    on_average: Callable[[Network, int], None] = lambda network, done: None
-    after_epoch: Callable[[], Mapping[str, float]] = dict
-    on_batch: Callable[[int, int, int], None] = lambda epoch, done, count: None
-    on_row: Callable[[Row], None] = lambda row: None
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What training gives.
-
-    Attributes:
-        network: with the averaged weights, in evaluation mode, on the CPU.
-        rows: figures of every epoch.
-    """
-
-    network: Network
-    rows: tuple[Row, ...]
+_TERMS = ("loss", "box", "objectness", "classes")
+_NAMED = 4  # pictures of a batch that a message names
 
 
 def train(
@@ -100,9 +36,11 @@ def train(
     """Trains a network in place and gives its average; goes on from ``state.safetensors`` if the folder has one.
 
     After every epoch the folder holds the whole state, ``last`` and ``best`` checkpoints, the results and plots.
+    Where torchrun started several processes, each trains on its own batches; the first one measures and writes.
 
     Raises:
-        RecipeError: the loss is not finite, or the folder holds the state of another training.
+        RecipeError: the loss is not finite, there is not enough memory, a setting cannot be honoured, or the folder
+            holds the state of another training.
         WeightsError: the state is damaged.
     """
     return _Loop(network, task, settings, device, hooks or Hooks()).run()
@@ -111,107 +49,186 @@ def train(
 class _Loop:
     def __init__(self, network: Network, task: Task, settings: TrainSettings, device: str, hooks: Hooks) -> None:
         keep_large_blocks()
-        seed_everything(settings.seed, verbose=False)
         self.task, self.settings, self.hooks = task, settings, hooks
-        accelerator, _, index = device.partition(":")
-        self.fabric = Fabric(
-            accelerator=accelerator, devices=[int(index)] if index else 1, precision=settings.precision
-        )
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.processes = started_processes()
+        self.fabric = make_fabric(settings, device, self.processes)
+        seed_everything(settings.seed + self.processes.rank, verbose=False)  # of dropout; each process its own
+        self.network = network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        frozen = freeze(self.network, settings.freeze)
         self.optimizer = make_optimizer(network, settings)
+        module = with_synchronised_norms(self.network) if settings.sync_batch_norm else self.network
+        self.frozen = [module.get_submodule(name) for name in frozen]
         self.model: Any
-        self.model, self.stepper = self.fabric.setup(self.network, self.optimizer)
+        self.model, self.stepper = self.fabric.setup(
+            torch.compile(module) if settings.compile else module,  # type: ignore[arg-type]
+            self.optimizer,
+        )
         self.average = MovingAverage(self.network, settings.ema)
         self.averaged = copy.deepcopy(self.network)
-        self.step, self.epoch, self.best = 0, 0, -1.0
+        self.epoch, self.batch, self.step = 0, 0, 0  # done; batches of the epoch that has begun
+        self.sums = dict.fromkeys(_TERMS, 0.0)
         self.rows: list[Row] = []
 
     def run(self) -> Trained:
         state = self.task.folder / "state.safetensors"
         if state.exists():
             self._restore(load_state_file(state))
-        while self.epoch < self.settings.epochs:
+        while not self._is_over():
             self._run_epoch()
         self._average()
         return Trained(self.averaged.cpu().eval(), tuple(self.rows))
 
+    @property
+    def best(self) -> float:
+        """Best AP50 so far; -1 before the first."""
+        return max((row["map50"] for row in self.rows if "map50" in row), default=-1.0)
+
+    def _is_over(self) -> bool:
+        if self.epoch >= self.settings.epochs:
+            return True
+        best = next((row["epoch"] for row in self.rows if row.get("map50") == self.best), self.epoch)
+        return 0 < self.settings.patience <= self.epoch - best
+
     def _run_epoch(self) -> None:
         start = time.perf_counter()
-        sums = dict.fromkeys(("loss", "box", "objectness", "classes"), 0.0)
         self.model.train()
-        for done, batch in enumerate(self.task.batches(self.epoch), start=1):
-            terms = self._step(batch)
-            for key, value in zip(sums, (terms.total, terms.box, terms.objectness, terms.classes), strict=True):
-                sums[key] += float(value.detach())
-            self.hooks.on_batch(self.epoch, done, self.task.batches_per_epoch)
-        self.epoch += 1
-        means = {key: value / self.task.batches_per_epoch for key, value in sums.items()}
-        row = {"epoch": self.epoch, "rate": self._rate(self.step - 1), **means, **self.hooks.after_epoch()}
+        for module in self.frozen:
+            module.eval()  # what does not learn keeps its statistics too
+        batches = iter(self.task.batches(self.epoch, self.batch))
+        while group := list(islice(batches, self.settings.batches_per_step)):
+            self._step(group)
+            if self.settings.save_every and self.step % self.settings.save_every == 0:
+                self._save()
+        self.epoch, self.batch = self.epoch + 1, 0
+        row = {"epoch": self.epoch, "rate": self._rate(self.step - 1), **self._means(), **self.hooks.after_epoch()}
         self._average()
         row.update(self._figures())
         row["seconds"] = round(time.perf_counter() - start, 2)
-        self.rows.append(row)
         self._write(row)
         self.hooks.on_row(row)
 
-    def _step(self, batch: Batch) -> LossTerms:
+    def _step(self, group: Sequence[Batch]) -> None:
+        """Moves the optimiser once, along the mean gradient of the batches."""
         rate = self._rate(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        images = batch.images.to(self.fabric.device, memory_format=torch.channels_last).float() / 255
-        with self.fabric.autocast():
-            head_maps = self.model(images)
-        terms = self.task.loss(head_maps, batch.targets.to(self.fabric.device))
-        self._check(terms)
-        self.fabric.backward(terms.total)
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = rate
+        for number, batch in enumerate(group, start=1):
+            with self.fabric.no_backward_sync(self.model, enabled=number < len(group)), self._enough_memory(batch):
+                self._add(self._backward(batch, len(group)))
+            self.batch += 1
+            self.hooks.on_batch(self.epoch, self.batch, self.task.batches_per_epoch)
         if self.settings.gradient_clip:
             clip = self.settings.gradient_clip
             self.fabric.clip_gradients(self.model, self.stepper, max_norm=clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         self.step += 1
-        self.hooks.after_step(self.step, rate / (1 - self.settings.momentum))
+        self.hooks.after_step(self.step, rate * self.settings.step_size)
         self.average.update(self.network)
+
+    def _backward(self, batch: Batch, parts: int) -> LossTerms:
+        """Adds the gradients of one of ``parts`` batches, and gives its loss."""
+        images = batch.images.to(self.fabric.device, memory_format=torch.channels_last).float() / 255
+        with self.fabric.autocast():
+            head_maps = self.model(images)
+        terms = self.task.loss(head_maps, batch.targets.to(self.fabric.device))
+        self._check(terms)
+        self.fabric.backward(terms.total / parts)
         return terms
+
+    def _add(self, terms: LossTerms) -> None:
+        for key, value in zip(_TERMS, (terms.total, terms.box, terms.objectness, terms.classes), strict=True):
+            self.sums[key] += float(value.detach())
+
+    def _means(self) -> Row:
+        """Mean of each term over the epoch's batches and all processes; the sums begin anew."""
+        sums = torch.tensor(list(self.sums.values()), dtype=torch.float64, device=self.fabric.device)
+        means = self.fabric.all_reduce(sums, reduce_op="mean") / self.task.batches_per_epoch
+        self.sums = dict.fromkeys(_TERMS, 0.0)
+        return dict(zip(_TERMS, means.tolist(), strict=True))
 
     def _average(self) -> None:
         self.average.copy_into(self.averaged)
         self.hooks.on_average(self.averaged, self.step)
 
     def _rate(self, step: int) -> float:
-        return learning_rate(step, self.settings.epochs * self.task.batches_per_epoch, self.settings)
+        steps = self.settings.epochs * self.settings.steps_per_epoch(self.task.batches_per_epoch)
+        return learning_rate(step, steps, self.settings, self.processes.count)
 
     def _check(self, terms: LossTerms) -> None:
-        if not math.isfinite(float(terms.total.detach())):
-            values = {"box": terms.box, "objectness": terms.objectness, "classes": terms.classes}
-            parts = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in values.items())
-            place = f"epoch {self.epoch + 1}, step {self.step + 1}"
-            text = f"the loss is not finite at {place} ({parts}); lower train.learning_rate or start from sound weights"
-            raise RecipeError(text)
+        if math.isfinite(float(terms.total.detach())):
+            return
+        values = {"box": terms.box, "objectness": terms.objectness, "classes": terms.classes}
+        parts = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in values.items())
+        raise self._stopped(f"the loss is not finite at {self._place()} ({parts}){self._pictures()}")
+
+    def _stopped(self, what: str) -> RecipeError:
+        last = self.task.folder / "last.safetensors"
+        kept = f"{last} is the last good checkpoint; " if last.exists() else ""
+        return RecipeError(f"{what}; {kept}lower train.learning_rate or start from sound weights")
+
+    def _place(self) -> str:
+        return f"epoch {self.epoch + 1}, step {self.step + 1}"
+
+    def _pictures(self) -> str:
+        names = list(self.task.names(self.epoch, self.batch))
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return f" on {', '.join(names[:_NAMED])}{more}" if names else ""
+
+    @contextmanager
+    def _enough_memory(self, batch: Batch) -> Iterator[None]:
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size, fits = self.settings.batch, max(1, self.settings.batch // 2)
+            height, width = batch.images.shape[2:]
+            advice = f"batch={fits} with accumulate_to={size} learns much the same" if size > 1 else "lower the size"
+            raise RecipeError(f"not enough memory for batch={size} at {width}x{height}; {advice}") from error
 
     def _figures(self) -> Mapping[str, float]:
         last = self.epoch == self.settings.epochs
         if self.task.evaluate is None or not (last or self.epoch % self.settings.eval_every == 0):
             return {}
-        return self.task.evaluate(self.averaged.eval())
+        figures = self.task.evaluate(self.averaged.eval()) if self.fabric.is_global_zero else {}
+        return self.fabric.broadcast(dict(figures))
 
     def _write(self, row: Row) -> None:
         """The state comes last: when it is there, everything else of its epoch is."""
-        self.task.write(self.averaged, self.task.folder / "last.safetensors")
-        if row.get("map50", -1.0) > self.best:
-            self.best = row["map50"]
-            self.task.write(self.averaged, self.task.folder / "best.safetensors")
-        write_results(self.rows, self.task.folder)
-        write_tensorboard(row, self.epoch, self.task.folder)
-        save_state(self.task.folder / "state.safetensors", self._state())
+        is_best = row.get("map50", -1.0) > self.best
+        self.rows.append(row)
+        if self.fabric.is_global_zero:
+            if not all(bool(torch.isfinite(tensor).all()) for tensor in self.averaged.state_dict().values()):
+                raise self._stopped(f"weights are not finite after {self._place()}")
+            self.task.write(self.averaged, self.task.folder / "last.safetensors")
+            if is_best:
+                self.task.write(self.averaged, self.task.folder / "best.safetensors")
+            write_results(self.rows, self.task.folder)
+            write_tensorboard(row, self.epoch, self.task.folder)
+        self._save()
 
-    def _state(self) -> TrainState:
+    def _save(self) -> None:
+        """Writes all that another run needs to go on from here."""
+        randoms = self.fabric.all_gather(torch.get_rng_state().to(self.fabric.device)).cpu()
+        if not self.fabric.is_global_zero:
+            return
         tensors = {f"model/{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"ema/{name}": tensor for name, tensor in self.average.tensors.items()}
         tensors |= optimizer_tensors(self.optimizer, self.network)
-        tensors["rng/torch"] = torch.get_rng_state()
-        numbers = (self.epoch, self.step, self.average.steps, self.best)
-        return TrainState(tensors, *numbers, tuple(self.rows), self.task.identity)
+        tensors["rng/torch"] = randoms.reshape(self.processes.count, -1)
+        state = TrainState(
+            tensors=tensors,
+            epoch=self.epoch,
+            batch=self.batch,
+            step=self.step,
+            ema_steps=self.average.steps,
+            sums=self.sums,
+            rows=tuple(self.rows),
+            scaler=self.fabric.strategy.precision.state_dict(),
+            identity=self.task.identity,
+        )
+        save_state(self.task.folder / "state.safetensors", state)
 
     def _restore(self, state: TrainState) -> None:
         if state.identity != self.task.identity:
@@ -220,8 +237,11 @@ class _Loop:
         load_state(self.network, _part(state.tensors, "model/"))
         self.average.tensors = {k: v.to(self.fabric.device) for k, v in _part(state.tensors, "ema/").items()}
         restore_optimizer(self.optimizer, self.network, state.tensors)
-        torch.set_rng_state(state.tensors["rng/torch"])
-        self.epoch, self.step, self.average.steps, self.best = state.epoch, state.step, state.ema_steps, state.best
+        self.fabric.strategy.precision.load_state_dict(dict(state.scaler))
+        randoms = state.tensors["rng/torch"]
+        torch.set_rng_state(randoms[self.processes.rank % len(randoms)].contiguous())
+        self.epoch, self.batch, self.step, self.average.steps = state.epoch, state.batch, state.step, state.ema_steps
+        self.sums = dict(state.sums)
         self.rows = [dict(row) for row in state.rows]
 
 

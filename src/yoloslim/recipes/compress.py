@@ -18,7 +18,7 @@ from yoloslim.compress.pruning.plan import save_plan
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import Dataset, load_dataset
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.train import Hooks
+from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.files import remove_leftovers, write_atomically
 from yoloslim.graph.cost import total_cost

@@ -15,7 +15,7 @@ from yoloslim.compress.sparsity.fade import Fade
 from yoloslim.compress.sparsity.penalty import GammaPenalty, auto_strength
 from yoloslim.engine.optimizer import learning_rate
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.train import Hooks
+from yoloslim.engine.task import Hooks
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import Lanes, trace_lanes
 from yoloslim.nn.network import Network
@@ -41,7 +41,7 @@ def sparsity_hooks(
     network: Network, sparsity: Sparsity, settings: TrainSettings, batches_per_epoch: int, watch: Hooks
 ) -> Hooks:
     """Gives ``watch`` with the shrinking of gammas, and its columns for each epoch, added."""
-    steps = settings.epochs * batches_per_epoch
+    steps = settings.epochs * settings.steps_per_epoch(batches_per_epoch)
     if sparsity.table.schedule == "fade":
         return _fade_hooks(Fade(network, doomed_channels(network, sparsity.prune), steps), watch)
     penalty = GammaPenalty(network, removable_channels(network.graph, sparsity.table.penalty), 0.0)
@@ -67,7 +67,7 @@ def _of_writers(graph: Graph, lanes: Lanes, chosen: NDArray[np.bool_]) -> Channe
 def _strength(penalty: GammaPenalty, table: SparsityTable, settings: TrainSettings, steps: int) -> float:
     if table.strength != "auto":
         return table.strength
-    rates = sum(learning_rate(step, steps, settings) for step in range(steps)) / (1 - settings.momentum)
+    rates = sum(learning_rate(step, steps, settings) for step in range(steps)) * settings.step_size
     return auto_strength(penalty.gammas(), rates, table.reach)
 
 

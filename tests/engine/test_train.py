@@ -84,7 +84,9 @@ def task(folder: Path, **changes: object) -> Task:
         assert not made.training
         return {"map50": 0.5, "map": 0.25, "precision": 0.5, "recall": 0.5, "f1": 0.5}
 
-    made = Task(batches, 5, lambda h, t: detection_loss(h, t, yolos, (32, 32), LossSettings()), evaluate, write, folder)
+    made = Task(
+        batches, 5, lambda h, b: detection_loss(h, b.targets, yolos, (32, 32), LossSettings()), evaluate, write, folder
+    )
     return replace(made, **changes)
 
 

@@ -19,7 +19,7 @@ from yoloslim.data import library
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import Dataset, load_dataset
-from yoloslim.data.loader import Batch, EpochBatches, Share, TrainingSet, collate, to_targets, training_loader
+from yoloslim.data.loader import Batch, EpochBatches, Item, Share, TrainingSet, collate, to_targets, training_loader
 from yoloslim.errors import DataError, OutputError
 
 SIZE = (64, 48)
@@ -51,7 +51,7 @@ def listed(batches: Iterable[Batch]) -> list[tuple[bytes, list[list[float]]]]:
 
 
 def test_an_item_is_an_rgb_image_with_shares_of_the_input(tmp_path: Path) -> None:
-    image, targets = training_set(write_set(tmp_path, 6), AugmentSettings.off())[0, 5]
+    image, targets, _ = training_set(write_set(tmp_path, 6), AugmentSettings.off())[0, 5]
 
     assert image.dtype == torch.uint8
     assert image.shape == (3, 48, 64)
@@ -63,7 +63,7 @@ def test_an_item_is_an_rgb_image_with_shares_of_the_input(tmp_path: Path) -> Non
 def test_targets_are_shares_of_the_input_borders_included(tmp_path: Path) -> None:
     dataset = load(write_set(tmp_path, 1))
 
-    _, targets = TrainingSet(dataset, (96, 96), "letterbox", AugmentSettings.off())[0, 0]
+    _, targets, _ = TrainingSet(dataset, (96, 96), "letterbox", AugmentSettings.off())[0, 0]
 
     np.testing.assert_allclose(targets, [[0, 0.5, 0.5, 0.5, 0.25 * 60 / 80]], atol=1e-6)
 
@@ -92,7 +92,8 @@ def test_a_batch_numbers_its_pictures_background_included() -> None:
     image = torch.zeros(3, 4, 5, dtype=torch.uint8)
     target = torch.tensor([[1, 0.5, 0.5, 0.1, 0.2]])
 
-    batch = collate([(image, target), (image, target[:0]), (image, torch.cat([target, target]))])
+    labelled = torch.zeros(2, dtype=torch.bool)
+    batch = collate([Item(image, found, labelled) for found in (target, target[:0], torch.cat([target, target]))])
 
     assert batch.images.shape == (3, 3, 4, 5)
     assert batch.targets[:, 0].tolist() == [0, 2, 2]
@@ -102,7 +103,9 @@ def test_a_batch_numbers_its_pictures_background_included() -> None:
 
 
 def test_a_batch_of_backgrounds_has_no_targets() -> None:
-    batch = collate([(torch.zeros(3, 4, 5, dtype=torch.uint8), torch.zeros(0, 5))] * 2)
+    item = Item(torch.zeros(3, 4, 5, dtype=torch.uint8), torch.zeros(0, 5), torch.zeros(2, dtype=torch.bool))
+
+    batch = collate([item] * 2)
 
     assert batch.targets.shape == (0, 6)
 
@@ -234,7 +237,7 @@ def test_a_picture_that_vanishes_later_is_replaced_by_the_next_and_told(
     found = training_set(folder, AugmentSettings.off())
     (folder / "images/02.png").unlink()
 
-    image, _ = found[0, 2]
+    image = found[0, 2].image
 
     assert image[2, 24, 32] == 0
     assert "02.png: no such picture; it could be read when training began" in caplog.text

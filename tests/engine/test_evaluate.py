@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,17 @@ def test_a_detector_is_measured_over_all_batches() -> None:
     assert (result.precision, result.recall, result.f1) == (0.25, 0.5, pytest.approx(1 / 3))
     assert result.per_class[1:] == (ClassPrecision(0.0, 0.0, 5), ClassPrecision(None, None, 0))
     assert result.map50 == pytest.approx(result.map) == result.per_class[0].map50 / 2
+
+
+def test_what_is_found_of_an_unlabelled_class_counts_for_nothing() -> None:
+    def unlabelled(number: int) -> Sample:
+        image, truth = sample(number)
+        return image, replace(truth, unlabelled=frozenset({0} if number % 2 else {2}))
+
+    result = evaluate(seer, map(unlabelled, range(4)), 3)
+
+    assert result.detections == 2
+    assert result.per_class[0] == ClassPrecision(1.0, 1.0, 2)
 
 
 def test_the_confidence_can_be_fixed() -> None:

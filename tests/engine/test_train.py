@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from yoloslim.engine.processes import with_synchronised_norms
 from yoloslim.engine.settings import Precision, TrainSettings
 from yoloslim.engine.state import load_state_file
-from yoloslim.engine.task import Hooks, Task
+from yoloslim.engine.task import Batch, Hooks, Task
 from yoloslim.engine.train import train
 from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.graph.from_cfg import parse_cfg
@@ -93,7 +93,9 @@ def task(folder: Path, **changes: object) -> Task:
         assert not made.training
         return {"map50": 0.5, "map": 0.25, "precision": 0.5, "recall": 0.5, "f1": 0.5}
 
-    made = Task(batches, 5, lambda h, t: detection_loss(h, t, yolos, (32, 32), LossSettings()), evaluate, write, folder)
+    made = Task(
+        batches, 5, lambda h, b: detection_loss(h, b.targets, yolos, (32, 32), LossSettings()), evaluate, write, folder
+    )
     return replace(made, **changes)
 
 
@@ -212,7 +214,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_place_and_pictures(tmp_path: P
 def test_the_last_good_checkpoint_is_named_where_the_loss_is_not_finite(tmp_path: Path) -> None:
     calls = iter(range(100))
 
-    def loss(head_maps: Sequence[Tensor], targets: Tensor) -> LossTerms:
+    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
         zero = head_maps[0].sum() * 0
         return LossTerms(zero / 0 if next(calls) == 7 else zero, zero, zero)
 
@@ -221,7 +223,7 @@ def test_the_last_good_checkpoint_is_named_where_the_loss_is_not_finite(tmp_path
 
 
 def test_too_little_memory_names_a_batch_that_may_fit(tmp_path: Path) -> None:
-    def loss(head_maps: Sequence[Tensor], targets: Tensor) -> LossTerms:
+    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(RecipeError, match="not enough memory for batch=4 at 32x32; batch=2 with accumulate_to=4"):

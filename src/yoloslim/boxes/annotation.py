@@ -17,11 +17,14 @@ class Annotation:
         class_ids: shape (N,), int64, from 0.
         difficult: shape (N,), bool; such an object is neither missed nor makes the detection that finds it wrong, and
             is not trained on (Pascal VOC).
+        unlabelled: ids of classes that nobody looked for in this picture, because its data set does not label them:
+            that there is no box of such a class says nothing.
     """
 
     boxes: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     difficult: NDArray[np.bool_]
+    unlabelled: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         count = len(self.boxes)

@@ -6,7 +6,7 @@ Everything random comes from the generator that is passed in, so the same genera
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import cv2
@@ -178,8 +178,7 @@ def random_affine(
     """Gives the picture laid into the network's input, moved at random, in one resampling. Boxes are not cut."""
     if not settings.moves:
         canvas, placement = place(picture, layout.size, layout.resize)
-        boxes = placement.to_input(annotation.boxes)
-        return Pair(canvas, Annotation(boxes, annotation.class_ids, annotation.difficult))
+        return Pair(canvas, replace(annotation, boxes=placement.to_input(annotation.boxes)))
     height, width = picture.shape[:2]
     new_width, new_height = fitted_size(picture, layout.size, layout.resize)
     around_origin = scaling(new_width / width, new_height / height) @ translation(-width / 2, -height / 2)

@@ -83,7 +83,9 @@ def cut(
     whole = np.prod(annotation.boxes[:, 2:] - annotation.boxes[:, :2], axis=1)
     visible = np.prod(sides, axis=1)
     keep = (visible > 0) & (visible >= min_visible * whole) & (sides >= min_side_px).all(axis=1)
-    return Annotation(boxes[keep], annotation.class_ids[keep], annotation.difficult[keep])
+    return dataclasses.replace(
+        annotation, boxes=boxes[keep], class_ids=annotation.class_ids[keep], difficult=annotation.difficult[keep]
+    )
 
 
 def resize_to(picture: Picture, annotation: Annotation, size: tuple[int, int]) -> Pair:
@@ -137,11 +139,15 @@ def lay_mosaic(pairs: Sequence[Pair]) -> tuple[Pair, tuple[int, int]]:
 
 
 def joined(annotations: Sequence[Annotation]) -> Annotation:
-    """Gives the objects of several annotations of one picture as one, in their order."""
+    """Gives the objects of several annotations of one picture as one, in their order.
+
+    A class that is not labelled in one of them is not labelled in the whole.
+    """
     return Annotation(
         np.concatenate([annotation.boxes for annotation in annotations]),
         np.concatenate([annotation.class_ids for annotation in annotations]),
         np.concatenate([annotation.difficult for annotation in annotations]),
+        frozenset[int]().union(*(annotation.unlabelled for annotation in annotations)),
     )
 
 

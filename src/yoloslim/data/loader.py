@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -30,8 +31,20 @@ from yoloslim.data.dataset import Dataset
 from yoloslim.data.library import Library
 from yoloslim.data.pictures import Picture
 
-Item = tuple[Tensor, Tensor]
-"""An image, uint8, shape (3, H, W), RGB, and its targets, float32, shape (N, 5): class, cx, cy, w, h."""
+
+class Item(NamedTuple):
+    """One training picture.
+
+    Attributes:
+        image: shape (3, H, W), uint8, RGB.
+        targets: shape (N, 5), float32: class, cx, cy, w, h.
+        unlabelled: shape (classes,), bool: classes that nobody looked for in it.
+    """
+
+    image: Tensor
+    targets: Tensor
+    unlabelled: Tensor
+
 
 Key = tuple[int, int]
 """What a sample depends on besides the seed: epoch and index."""
@@ -47,22 +60,24 @@ class Batch:
         images: shape (B, 3, H, W), uint8, RGB.
         targets: shape (M, 6), float32: index of the picture in the batch, class id, cx, cy, w, h; the last four as
             shares, 0..1, of the input's width and height. In the order of the pictures.
+        unlabelled: shape (B, classes), bool: classes that nobody looked for in that picture.
     """
 
     images: Tensor
     targets: Tensor
+    unlabelled: Tensor
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """Gives the batch on a device."""
-        images = self.images.to(device, non_blocking=non_blocking)
-        return Batch(images, self.targets.to(device, non_blocking=non_blocking))
+        tensors = (self.images, self.targets, self.unlabelled)
+        return Batch(*(tensor.to(device, non_blocking=non_blocking) for tensor in tensors))
 
     def pin_memory(self) -> Batch:
         """Gives the batch in memory from which a GPU copies fast; torch's loader calls it by this name."""
-        return Batch(self.images.pin_memory(), self.targets.pin_memory())
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.unlabelled.pin_memory())
 
 
 class TrainingSet(data.Dataset[Item]):
@@ -102,6 +117,7 @@ class TrainingSet(data.Dataset[Item]):
         self.layout = Layout(size, resize)
         self.settings = settings or AugmentSettings()
         self.seed = seed
+        self.num_classes = len(dataset.names)
         self._library = Library(dataset, self.layout, cache_bytes=cache_bytes, progress=progress)
         self.problems: tuple[Problem, ...] = self._library.problems
         self.num_cached = self._library.num_cached
@@ -119,7 +135,10 @@ class TrainingSet(data.Dataset[Item]):
         epoch, index = key
         rng = np.random.default_rng((self.seed, SAMPLE_STREAM, epoch, index))
         picture, annotation = training_sample(self._library, index, rng, self.layout, self.settings)
-        return torch.from_numpy(to_planes(picture)), torch.from_numpy(to_targets(annotation, self.layout.size))
+        unlabelled = torch.zeros(self.num_classes, dtype=torch.bool)
+        unlabelled[list(annotation.unlabelled)] = True
+        targets = torch.from_numpy(to_targets(annotation, self.layout.size))
+        return Item(torch.from_numpy(to_planes(picture)), targets, unlabelled)
 
 
 def to_planes(picture: Picture) -> NDArray[np.uint8]:
@@ -141,10 +160,11 @@ def to_targets(annotation: Annotation, size: tuple[int, int]) -> NDArray[np.floa
 
 def collate(items: Sequence[Item]) -> Batch:
     """Gives samples as one batch."""
-    counts = torch.tensor([len(targets) for _, targets in items])
+    images, targets, unlabelled = zip(*items, strict=True)
+    counts = torch.tensor([len(found) for found in targets])
     indices = torch.repeat_interleave(torch.arange(len(items)), counts).to(torch.float32)
-    targets = torch.cat([targets for _, targets in items])
-    return Batch(torch.stack([image for image, _ in items]), torch.cat([indices[:, None], targets], dim=1))
+    numbered = torch.cat([indices[:, None], torch.cat(targets)], dim=1)
+    return Batch(torch.stack(images), numbered, torch.stack(unlabelled))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.metrics.average_precision import ClassPrecision, average_precision
 from yoloslim.metrics.precision_recall import precision_recall
+from yoloslim.metrics.truth import check_scenes
 
 Sample = tuple[NDArray[np.uint8], Annotation]
 
@@ -71,6 +72,8 @@ def evaluate(
 ) -> Evaluation:
     """Gives the accuracy of a detector on labelled pictures.
 
+    Detections of a class that is not labelled in their picture are neither right nor wrong, and not counted.
+
     Args:
         detector: what is measured; gets ``batch`` pictures at a time, fewer at the end.
         samples: pictures, shape (H, W, 3), BGR, with their truths; read once, ``batch`` of them held at a time.
@@ -98,9 +101,18 @@ def _batches(samples: Iterable[Sample], batch: int) -> Iterator[tuple[list[NDArr
         yield [image for image, _ in taken], [truth for _, truth in taken]
 
 
+def _judged(found: Detections, truth: Annotation) -> Detections:
+    """Gives the detections that the labels can judge."""
+    if not truth.unlabelled:
+        return found
+    return found.take(~np.isin(found.class_ids, list(truth.unlabelled)))
+
+
 def _summary(
     truths: Sequence[Annotation], found: Sequence[Detections], num_classes: int, at_conf: float | None
 ) -> Evaluation:
+    check_scenes(truths, found, num_classes)
+    found = [_judged(one, truth) for one, truth in zip(found, truths, strict=True)]
     average = average_precision(truths, found, num_classes)
     at_one = precision_recall(truths, found, num_classes, at_conf=at_conf)
     return Evaluation(

@@ -27,6 +27,10 @@ class Batch(Protocol):
     def targets(self) -> Tensor:
         """Shape (M, 6): picture in the batch, class, centre x, centre y, width, height as shares of the input."""
 
+    @property
+    def unlabelled(self) -> Tensor:
+        """Shape (B, classes), bool: classes that nobody looked for in that picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -35,7 +39,7 @@ class Task:
     Attributes:
         batches: gives the batches of an epoch, counted from 0, from one of them on; the same ones whenever it is asked.
         batches_per_epoch: how many there are from the first.
-        loss: from head maps and targets.
+        loss: from the head maps of a batch and the batch, whose pictures may be of another size each time.
         evaluate: figures of a network on validation pictures, ``map50`` among them; None for none.
         write: writes a network as a checkpoint.
         folder: the run's.
@@ -45,7 +49,7 @@ class Task:
 
     batches: Callable[[int, int], Iterable[Batch]]
     batches_per_epoch: int
-    loss: Callable[[Sequence[Tensor], Tensor], LossTerms]
+    loss: Callable[[Sequence[Tensor], Batch], LossTerms]
     evaluate: Callable[[Network], Mapping[str, float]] | None
     write: Callable[[Network, Path], None]
     folder: Path

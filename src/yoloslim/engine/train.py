@@ -131,7 +131,7 @@ class _Loop:
         images = batch.images.to(self.fabric.device, memory_format=torch.channels_last).float() / 255
         with self.fabric.autocast():
             head_maps = self.model(images)
-        terms = self.task.loss(head_maps, batch.targets.to(self.fabric.device))
+        terms = self.task.loss(head_maps, batch)
         self._check(terms)
         self.fabric.backward(terms.total / parts)
         return terms

@@ -13,6 +13,7 @@ from yoloslim.graph.ops import Yolo
 from yoloslim.losses.assign import Matches, assign
 from yoloslim.losses.decode import logits_of, matched_boxes
 from yoloslim.losses.iou import IouKind, paired_iou
+from yoloslim.losses.unlabelled import judged_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class LossSettings:
         iou: box loss.
         anchor_threshold: an anchor answers for an object when their shapes overlap by more, 0..1.
         label_smoothing: class targets are ``1 - s / 2`` and ``s / 2``.
+        unjudged: where a picture's labels leave a class out, a cell that sees an object of it with a higher score is
+            not told that it is wrong, 0..1.
     """
 
     box: float = 3.5
@@ -34,6 +37,7 @@ class LossSettings:
     iou: IouKind = "ciou"
     anchor_threshold: float = 0.213
     label_smoothing: float = 0.0
+    unjudged: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +55,33 @@ class LossTerms:
 
 
 def detection_loss(
-    head_maps: Sequence[Tensor], targets: Tensor, yolos: Sequence[Yolo], size: tuple[int, int], settings: LossSettings
+    head_maps: Sequence[Tensor],
+    targets: Tensor,
+    yolos: Sequence[Yolo],
+    size: tuple[int, int],
+    settings: LossSettings,
+    *,
+    unlabelled: Tensor | None = None,
 ) -> LossTerms:
     """Gives the loss of a batch, computed in float32; it depends on neither the batch nor the picture size.
 
     Objectness is trained towards the overlap of the predicted box with its object, which ranks boxes by how well they
-    fit (Redmon & Farhadi, 2018, use 1).
+    fit (Redmon & Farhadi, 2018, use 1). Background is trained towards 0, but for what `judged_cells` leaves out.
 
     Args:
         head_maps: one a head, shape (B, anchors, h, w, 5 + classes), raw.
         targets: shape (M, 6): picture in the batch, class, centre x, centre y, width, height as shares of the input.
         yolos: the heads.
         size: width and height of the input, pixels.
+        unlabelled: shape (B, classes), bool: classes that nobody looked for in a picture; None where there are none.
     """
     with torch.autocast(head_maps[0].device.type, enabled=False):
         maps = [head_map.float() for head_map in head_maps]
         grids = [(m.shape[2], m.shape[3]) for m in maps]
         matches = assign(targets.float(), yolos, grids, size, settings.anchor_threshold)
         parts = [
-            _head_terms(m, found, yolo, size, settings) for m, found, yolo in zip(maps, matches, yolos, strict=True)
+            _head_terms(m, found, yolo, size, settings, unlabelled)
+            for m, found, yolo in zip(maps, matches, yolos, strict=True)
         ]
         count = sum(len(found.image) for found in matches)
         box, objectness, classes = (torch.stack(terms).sum() for terms in zip(*parts, strict=True))
@@ -82,7 +94,12 @@ def detection_loss(
 
 
 def _head_terms(
-    head_map: Tensor, matches: Matches, yolo: Yolo, size: tuple[int, int], settings: LossSettings
+    head_map: Tensor,
+    matches: Matches,
+    yolo: Yolo,
+    size: tuple[int, int],
+    settings: LossSettings,
+    unlabelled: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sums over one head: box loss and class loss of its matches, objectness loss of its cells."""
     stride = (size[0] / head_map.shape[3], size[1] / head_map.shape[2])
@@ -92,7 +109,10 @@ def _head_terms(
     cells = head_map.shape[:4]
     quality = fit.detach().clamp(min=0)
     wanted = head_map.new_zeros(cells.numel()).scatter_reduce(0, _flat(matches, cells), quality, "amax").view(cells)
-    objectness = F.binary_cross_entropy_with_logits(logits_of(head_map[..., 4], yolo), wanted, reduction="sum")
+    weights = None
+    if unlabelled is not None:
+        weights = judged_cells(head_map, matches, unlabelled, yolo, settings.unjudged).to(head_map.dtype)
+    objectness = F.binary_cross_entropy_with_logits(logits_of(head_map[..., 4], yolo), wanted, weights, reduction="sum")
     return (1 - fit).sum(), objectness, _class_term(raw[:, 5:], matches, yolo, settings.label_smoothing)
 
 

@@ -19,7 +19,8 @@ from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.dataset import Dataset
 from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.train import Hooks, Task, Trained, train
+from yoloslim.engine.task import Batch, Hooks, Task, Trained
+from yoloslim.engine.train import train
 from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.losses.detection import LossSettings, LossTerms, detection_loss
 from yoloslim.nn.network import Network
@@ -99,11 +100,13 @@ def measure(model: Model, material: Material, device: str) -> Mapping[str, float
 
 def _task(model: Model, material: Material, loader: TrainingLoader, folder: Path, about: Sequence[Any]) -> Task:
     yolos = [yolo for _, yolo in model.graph.heads]
-    size = (model.graph.input_shape.width, model.graph.input_shape.height)
     described = replace(model, resize=material.resize)
 
-    def loss(head_maps: Sequence[Tensor], targets: Tensor) -> LossTerms:
-        return detection_loss(head_maps, targets, yolos, size, material.loss)
+    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
+        device, (height, width) = head_maps[0].device, batch.images.shape[2:]
+        unlabelled = batch.unlabelled.to(device) if batch.unlabelled.any() else None
+        targets = batch.targets.to(device)
+        return detection_loss(head_maps, targets, yolos, (width, height), material.loss, unlabelled=unlabelled)
 
     def write(network: Network, path: Path) -> None:
         save_checkpoint(path, checkpoint_of(with_network(described, network)))

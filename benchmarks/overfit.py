@@ -24,8 +24,9 @@ from yoloslim.data.dataset import load_dataset
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.losses.detection import LossSettings
+from yoloslim.recipes.material import Material
 from yoloslim.recipes.start import starting_model
-from yoloslim.recipes.train import Material, measure, train_model
+from yoloslim.recipes.train import measure, train_model
 from yoloslim.zoo.catalog import find
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import pytest
 from yoloslim import __version__
 from yoloslim.cli import main
 
-COMMANDS = ["demo", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "export", "convert"]
+COMMANDS = ["demo", "train", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "export", "convert"]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:

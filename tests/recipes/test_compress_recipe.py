@@ -135,7 +135,7 @@ def test_a_folder_of_another_recipe_is_refused(recipe: Recipe) -> None:
 def test_a_folder_whose_recipe_cannot_be_read_is_refused(recipe: Recipe) -> None:
     first = replace(recipe, train=replace(recipe.train, epochs=0), sparsity=SparsityTable())
     compress(first, graph())
-    (Path(recipe.out) / "recipe.json").write_text("{half")
+    (Path(recipe.out) / "recipe.toml").write_text("{half")
 
-    with pytest.raises(RecipeError, match=r"recipe\.json: cannot be read .*; set another out"):
+    with pytest.raises(RecipeError, match=r"recipe\.toml: expected TOML: .*; set another out"):
         compress(first, graph())

@@ -22,6 +22,7 @@ from yoloslim.cli.info import info
 from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.prune import prune
 from yoloslim.cli.session import Result, command
+from yoloslim.cli.train import train
 from yoloslim.cli.why import why
 from yoloslim.cli.zoo import zoo
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Callable[..., Result]] = {
     "demo": demo,
+    "train": train,
     "compress": compress,
     "zoo": zoo,
     "cfg": cfg,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +12,9 @@ import typer
 from yoloslim.cli.outputs import check_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
+from yoloslim.cli.training import training_hooks
 
 if TYPE_CHECKING:
-    from yoloslim.engine.settings import TrainSettings
-    from yoloslim.engine.task import Hooks
     from yoloslim.recipes.result_page import Stage
     from yoloslim.recipes.schema import Recipe
 
@@ -33,8 +32,11 @@ def compress(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
 ) -> Result:
     """Train, prune, fine-tune, export and measure, as a recipe says."""
-    from yoloslim.cli.inputs import graph_of
+    import tomlkit
+
+    from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.compress import check_inputs
+    from yoloslim.recipes.provenance import recipe_tables
     from yoloslim.recipes.read import read_recipe
 
     found = read_recipe(recipe, [*(changes or ()), *_shared(session)])
@@ -42,8 +44,8 @@ def compress(
         check_folder("--out", out)
         found = replace(found, out=str(out))
     if dry_run:
-        check_inputs(found, graph_of(found.model.cfg))
-        session.print(_text(found))
+        check_inputs(found, network_of(found.model))
+        session.print(tomlkit.dumps(recipe_tables(found)))
         return {"recipe": asdict(found)}
     return run_recipe(session, found)
 
@@ -56,15 +58,15 @@ def _shared(session: Session) -> list[str]:
 
 def run_recipe(session: Session, recipe: Recipe) -> Result:
     """Runs a recipe with its progress shown, prints the table and gives the JSON."""
-    from yoloslim.cli.inputs import graph_of
+    from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.compress import Watch, compress
 
     def told(name: str, found: bool) -> None:
         session.print(f"{name}: done before" if found else f"{name} ...")
 
     with changing_bar(session) as bar:
-        watch = Watch(told, lambda name, settings: _hooks(session, name, settings, bar))
-        stages = compress(recipe, graph_of(recipe.model.cfg), watch)
+        watch = Watch(told, lambda name, settings: training_hooks(session, name, settings, bar))
+        stages = compress(recipe, network_of(recipe.model), watch)
     show_stages(session, stages)
     folder = Path(stages[0].path).parent.parent
     session.print(f"summary     {folder / 'summary.json'}\nreport      {folder / 'report.html'}")
@@ -89,34 +91,3 @@ def show_stages(session: Session, stages: Sequence[Stage]) -> None:
         for stage in stages
     ]
     session.print(table(("stage", "parameters", "", "MMACs", "MB", "AP50", "ms a picture"), rows))
-
-
-def _hooks(session: Session, name: str, settings: TrainSettings, bar: Callable[[str, int, int], None]) -> Hooks:
-    """A line an epoch, and a bar of the stage's batches."""
-    from yoloslim.engine.task import Hooks
-
-    def on_batch(epoch: int, done: int, count: int) -> None:
-        bar(name, epoch * count + done, settings.epochs * count)
-
-    return Hooks(on_row=_row_printer(session, name, settings.epochs), on_batch=on_batch)
-
-
-def _row_printer(session: Session, name: str, epochs: int) -> Callable[[dict[str, float]], None]:
-    def show(row: dict[str, float]) -> None:
-        left = row["seconds"] * (epochs - row["epoch"])
-        accuracy = f"  AP50 {row['map50']:.4f}" if "map50" in row else ""
-        small = f"  small gammas {100 * row['small_gammas']:.0f} %" if "small_gammas" in row else ""
-        text = f"  {name} {row['epoch']:.0f}/{epochs}  loss {row['loss']:.3f}{accuracy}{small}"
-        session.print(f"{text}  {row['seconds']:.0f} s, {left / 60:.0f} min left")
-
-    return show
-
-
-def _text(recipe: Recipe) -> str:
-    lines = []
-    for key, value in asdict(recipe).items():
-        if isinstance(value, dict):
-            lines += [f"[{key}]", *(f"{name} = {item!r}" for name, item in value.items()), ""]
-        else:
-            lines.append(f"{key} = {value!r}")
-    return "\n".join(lines)

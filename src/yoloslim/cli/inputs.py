@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloslim.errors import CfgError, RecipeError
+from yoloslim.errors import RecipeError
 
 if TYPE_CHECKING:
     from yoloslim.graph.graph import Graph
+    from yoloslim.recipes.schema import ModelTable
 
 _SIZE = re.compile(r"(\d{1,5})(?:[xX](\d{1,5}))?")
 
@@ -36,6 +37,19 @@ def optional_graph(name: str) -> Graph | None:
     return graph_of(name) if name else None
 
 
+def network_of(table: ModelTable) -> Graph:
+    """Gives the network that a recipe's ``[model]`` names: its cfg's, else the one that its checkpoint brings.
+
+    Raises:
+        CfgError: the cfg cannot be honoured.
+        RecipeError: no network has that name.
+        WeightsError: the file is no checkpoint.
+    """
+    from yoloslim.weights.checkpoint import load_checkpoint
+
+    return graph_of(table.cfg) if table.cfg else load_checkpoint(table.weights).graph
+
+
 def parse_size(text: str) -> tuple[int, int] | None:
     """Gives (width, height) of ``416`` or ``640x480``, None for an empty text.
 
@@ -56,17 +70,13 @@ def sized(graph: Graph, text: str) -> Graph:
     Raises:
         RecipeError: the network cannot work at that size.
     """
-    from yoloslim.graph.shapes import infer_shapes
+    from yoloslim.graph.input_size import at_size
 
     size = parse_size(text)
-    if size is None:
-        return graph
-    changed = graph.with_size(*size)
     try:
-        infer_shapes(changed)
-    except CfgError as problem:
-        raise RecipeError(f"--size {text}: this network needs a multiple of {_stride(graph)} ({problem})") from problem
-    return changed
+        return graph if size is None else at_size(graph, size)
+    except RecipeError as error:
+        raise RecipeError(f"--{error}") from error
 
 
 def class_names(file: Path | None, known: Sequence[str], classes: int) -> tuple[str, ...]:
@@ -83,14 +93,3 @@ def class_names(file: Path | None, known: Sequence[str], classes: int) -> tuple[
     if len(names) != classes:
         raise RecipeError(f"--names {file}: expected a name for each of {classes} classes, found {len(names)} names")
     return names
-
-
-def _stride(graph: Graph) -> int:
-    """Gives the stride of the coarsest map that a head or an upsampling reads: those must divide the size evenly."""
-    from yoloslim.graph.ops import Upsample
-    from yoloslim.graph.shapes import infer_shapes
-
-    shapes = infer_shapes(graph)
-    names = [node.inputs[0] for node in graph if isinstance(node.op, Upsample)]
-    names += [node.name for node, _ in graph.heads]
-    return max((graph.input_shape.width // shapes[name].width for name in names), default=1)

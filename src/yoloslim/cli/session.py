@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 import typing
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,15 +32,39 @@ class Session:
         device: torch device, or ``auto``.
         quiet: print nothing but errors.
         debug: show the trace of an error.
+        log: a file that gets what is printed.
     """
 
     seed: int
     device: str
     quiet: bool
     debug: bool
+    log: Path | None = None
+
+    def silent(self) -> Session:
+        """Gives a session that prints nothing, for all but the first of several processes."""
+        logging.getLogger("yoloslim").setLevel(logging.ERROR)
+        return replace(self, quiet=True)
+
+    @contextmanager
+    def logged(self, path: Path) -> Iterator[Session]:
+        """Gives a session whose lines and warnings are added to a file as well, while the block runs."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
+        logger = logging.getLogger("yoloslim")
+        logger.addHandler(handler)
+        try:
+            yield replace(self, log=path)
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
 
     def print(self, text: Any = "") -> None:
-        """Prints text, or whatever rich renders, unless ``--quiet``."""
+        """Prints text, or whatever rich renders, unless ``--quiet``; text goes to the log, where there is one."""
+        if self.log is not None and isinstance(text, str):
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{text}\n")
         if not self.quiet:
             with suppress(SystemExit):  # rich would end the program where the reader of a pipe has gone
                 _console().print(text, markup=False, highlight=False, soft_wrap=isinstance(text, str))

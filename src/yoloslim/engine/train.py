@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import seed_everything
@@ -143,9 +143,9 @@ class _Loop:
     def _means(self) -> Row:
         """Mean of each term over the epoch's batches and all processes; the sums begin anew."""
         sums = torch.tensor(list(self.sums.values()), dtype=torch.float64, device=self.fabric.device)
-        means = self.fabric.all_reduce(sums, reduce_op="mean") / self.task.batches_per_epoch
+        mean = cast(Tensor, self.fabric.all_reduce(sums, reduce_op="mean"))
         self.sums = dict.fromkeys(_TERMS, 0.0)
-        return dict(zip(_TERMS, means.tolist(), strict=True))
+        return dict(zip(_TERMS, (mean / self.task.batches_per_epoch).tolist(), strict=True))
 
     def _average(self) -> None:
         self.average.copy_into(self.averaged)
@@ -210,13 +210,13 @@ class _Loop:
 
     def _save(self) -> None:
         """Writes all that another run needs to go on from here."""
-        randoms = self.fabric.all_gather(torch.get_rng_state().to(self.fabric.device)).cpu()
+        randoms = cast(Tensor, self.fabric.all_gather(torch.get_rng_state().to(self.fabric.device)))
         if not self.fabric.is_global_zero:
             return
         tensors = {f"model/{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"ema/{name}": tensor for name, tensor in self.average.tensors.items()}
         tensors |= optimizer_tensors(self.optimizer, self.network)
-        tensors["rng/torch"] = randoms.reshape(self.processes.count, -1)
+        tensors["rng/torch"] = randoms.cpu().reshape(self.processes.count, -1)
         state = TrainState(
             tensors=tensors,
             epoch=self.epoch,

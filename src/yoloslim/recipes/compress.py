@@ -15,8 +15,6 @@ import numpy as np
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.compress.pruning.plan import save_plan
-from yoloslim.data.datafile import load_data_file
-from yoloslim.data.dataset import Dataset, load_dataset
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
@@ -24,16 +22,18 @@ from yoloslim.files import remove_leftovers, write_atomically
 from yoloslim.graph.cost import total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
-from yoloslim.graph.shapes import infer_shapes
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.export import export, random_batch
+from yoloslim.recipes.material import material_of, sized
 from yoloslim.recipes.pictures import picture_batches
+from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import planned, prune
+from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import Recipe
 from yoloslim.recipes.sparsity import Sparsity
 from yoloslim.recipes.start import starting_model
-from yoloslim.recipes.train import Material, measure, train_model
+from yoloslim.recipes.train import RECIPE, measure, tell, train_model
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
 from yoloslim.runtime.load import Model, load, with_network
@@ -43,6 +43,7 @@ from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 _log = logging.getLogger(__name__)
 
 _RUNS = 20
+_MAY_CHANGE = ("out", "device")  # of a recipe whose run goes on
 _WARM_UP = 3
 
 
@@ -78,10 +79,8 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
         YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
     """
     choose_device(recipe.device)
-    names = _material(recipe).training.names
-    sized = _at_size(graph, recipe)
-    infer_shapes(sized)
-    model = starting_model(sized, recipe.model.weights, names, recipe.seed)
+    names = material_of(recipe).training.names
+    model = starting_model(sized(graph, recipe.data), recipe.model.weights, names, recipe.seed)
     planned(model.network, recipe.prune)  # a target that cannot be reached is not worth training for
     return model
 
@@ -90,7 +89,7 @@ class _Road:
     def __init__(self, recipe: Recipe, graph: Graph, watch: Watch) -> None:
         self.recipe, self.watch = recipe, watch
         self.folder = Path(recipe.out or f"runs/compress/{recipe.name}")
-        self.material = _material(recipe)
+        self.material = material_of(recipe)
         start = check_inputs(recipe, graph)
         for note in start.notes:
             _log.info("%s", note)
@@ -137,8 +136,7 @@ class _Road:
             hooks = self.watch.hooks(name, settings)
             arguments = {"device": self.recipe.device, "sparsity": sparsity, "watch": hooks}
             model, _, problems = train_model(self.model, self.material, settings, folder, **arguments)  # type: ignore[arg-type]
-            if problems:
-                _log.warning("%d problems of the training pictures; the first: %s", len(problems), problems[0])
+            tell(problems)
         else:
             model = self.model
         return self._kept(model, folder, name)
@@ -196,40 +194,22 @@ def _read_stage(record: Path) -> Stage:
         raise RecipeError(f"{record}: cannot be read ({error}); remove its folder to do the stage again") from error
 
 
-def _material(recipe: Recipe) -> Material:
-    data_file = load_data_file(recipe.data.data)
-    for note in data_file.notes:
-        _log.info("%s", note)
-    sets: list[Dataset] = []
-    for split in ("train", "val"):
-        dataset = load_dataset(data_file, split)
-        sets.append(replace(dataset, single_class=dataset.single_class or recipe.data.single_class))
-    return Material(sets[0], sets[1], recipe.data.resize, recipe.augment, recipe.loss)
-
-
-def _at_size(graph: Graph, recipe: Recipe) -> Graph:
-    size = recipe.data.size
-    if not size:
-        return graph
-    return graph.with_size(*(size if isinstance(size, tuple) else (size, size)))
-
-
 def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
     """Writes the recipe beside its results; a folder of another recipe is refused, so that nothing is mixed.
 
     Raises:
         RecipeError: the folder holds the results of another recipe; names what differs.
     """
-    path = folder / "recipe.json"
-    now = json.loads(json.dumps(asdict(recipe)))
+    path = folder / RECIPE
+    now = recipe_tables(recipe)
     if not any(folder.glob("*/stage.json")) and not any(folder.glob("*/state.safetensors")):
-        _write_json(path, now)
+        write_recipe(recipe, path)
         return
     try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error}); set another out, or remove {folder}") from error
-    changed = [key for key in now if now[key] != before.get(key) and key not in ("out", "device")]
+        before = read_tables(path)
+    except RecipeError as error:
+        raise RecipeError(f"{error}; set another out, or remove {folder}") from error
+    changed = [key for key in now if now[key] != before.get(key) and key not in _MAY_CHANGE]
     if changed:
         raise RecipeError(f"{folder} holds the run of another recipe ({', '.join(changed)} changed); set another out")
 

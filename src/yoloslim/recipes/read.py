@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,10 +20,12 @@ from yoloslim.compress.pruning.methods import METHODS, PruneSettings
 from yoloslim.compress.pruning.search import parse_target
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
-from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.schema import PruneTable, Recipe, SparsityTable, TrainRecipe
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_ADAPTER = TypeAdapter(Recipe)
+_RECIPE, _TRAIN_RECIPE = TypeAdapter(Recipe), TypeAdapter(TrainRecipe)
+
+AnyRecipe = TypeVar("AnyRecipe", Recipe, TrainRecipe)
 
 
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
@@ -34,15 +38,34 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         RecipeError: the file is missing or no TOML, a key is unknown (the nearest known one is named), or a value is
             wrong.
     """
+    tables = changed(read_tables(path), changes)
+    return _located(parse_recipe(tables, str(path), name=path.stem), path.parent)
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """Gives the tables of a TOML file.
+
+    Raises:
+        RecipeError: the file is missing or no TOML.
+    """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot read this recipe: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: expected TOML: {error}") from error
+
+
+def changed(tables: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Gives the tables with every ``section.key=value`` made; a value that is no TOML is taken as text.
+
+    Raises:
+        RecipeError: a change has another form.
+    """
+    made = copy.deepcopy(dict(tables))
     for change in changes:
-        _apply(tables, change)
-    return _located(parse_recipe(tables, str(path), name=path.stem), path.parent)
+        _apply(made, change)
+    return made
 
 
 def _located(recipe: Recipe, folder: Path) -> Recipe:
@@ -60,49 +83,92 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
     tables = _expanded({"name": name, **tables}, where)
     _check_keys(tables, Recipe, where, "")
     merged = {**tables, "finetune": {**tables.get("train", {}), **tables.get("finetune", {})}}
-    try:
-        recipe = _ADAPTER.validate_python(merged)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "missing":
-            table, *keys = [str(part) for part in first["loc"]]
-            missing = f"[{table}] {keys[0]}" if keys else f"[{table}]"
-            raise RecipeError(f"{where}: {missing} is missing") from error
-        place = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(
-            f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"
-        ) from error
-    seed = recipe.seed
-    try:
-        recipe = replace(recipe, train=replace(recipe.train, seed=seed), finetune=replace(recipe.finetune, seed=seed))
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from error
-    _check(recipe, where)
+    recipe = _validated(_RECIPE, merged, where)
+    with _at(where):
+        recipe = replace(recipe, finetune=replace(recipe.finetune, seed=recipe.seed))
+        _check_prune(recipe.prune)
+        replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 
 
-def _check(recipe: Recipe, where: str) -> None:
-    prune = recipe.prune
-    if (prune.percent is None) == (not prune.target):
-        raise RecipeError(f"{where}: [prune] needs one of percent (a share from 0 to 1) and target ('params=0.25')")
-    if prune.method not in METHODS:
-        raise RecipeError(f"{where}: [prune] method: no method '{prune.method}'; known: {', '.join(METHODS)}")
-    if not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", recipe.name):
-        raise RecipeError(f"{where}: name: expected a plain file name, found '{recipe.name}'")
-    sides = recipe.data.size if isinstance(recipe.data.size, tuple) else (recipe.data.size,)
-    if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
-        raise RecipeError(f"{where}: [data] size: expected pixels above 0, found {recipe.data.size}")
+def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
+    """Gives the recipe of one training from its tables; ``where`` is for messages.
+
+    Raises:
+        RecipeError: a key is unknown (the nearest known one is named), or a value is wrong.
+    """
+    expanded = _expanded(dict(tables), where)
+    _check_keys(expanded, TrainRecipe, where, "")
+    recipe = _validated(_TRAIN_RECIPE, expanded, where)
+    with _at(where):
+        if recipe.sparsity is not None:
+            _check_sparse_training(recipe.sparsity, recipe.prune)
+    return recipe
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Puts the file before what is wrong with it."""
     try:
-        if prune.target:
-            parse_target(prune.target)
-        PruneSettings(prune.percent or 0.0, prune.round, prune.min_keep, prune.normalize)
-        replace(recipe.train, epochs=recipe.sparsity.epochs)
+        yield
     except (PlanError, RecipeError) as error:
         raise RecipeError(f"{where}: {error}") from error
-    if prune.recalibrate < 0 or (isinstance(recipe.sparsity.strength, float) and recipe.sparsity.strength < 0):
-        raise RecipeError(f"{where}: [prune] recalibrate and [sparsity] strength: expected 0 or more")
+
+
+def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: str) -> AnyRecipe:
+    try:
+        recipe = kind.validate_python(tables)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_first_fault(error)}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+    with _at(where):
+        recipe = replace(recipe, train=replace(recipe.train, seed=recipe.seed))  # the recipe's seed is everybody's
+        _check_start(recipe)
+    return recipe
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] == "missing":
+        table, *keys = [str(part) for part in first["loc"]]
+        return f"[{table}] {keys[0]} is missing" if keys else f"[{table}] is missing"
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"
+
+
+def _check_start(recipe: Recipe | TrainRecipe) -> None:
+    """What every recipe has: a name, a network, data at a size."""
+    if not recipe.model.cfg and Path(recipe.model.weights).suffix != ".safetensors":
+        raise RecipeError("[model] cfg is missing; only a .safetensors brings its own network")
+    if not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", recipe.name):
+        raise RecipeError(f"name: expected a plain file name, found '{recipe.name}'")
+    sides = recipe.data.size if isinstance(recipe.data.size, tuple) else (recipe.data.size,)
+    if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
+        raise RecipeError(f"[data] size: expected pixels above 0, found {recipe.data.size}")
+    sparsity = recipe.sparsity
+    if sparsity is not None and isinstance(sparsity.strength, float) and sparsity.strength < 0:
+        raise RecipeError(f"[sparsity] strength: expected 0 or more, found {sparsity.strength:g}")
+
+
+def _check_sparse_training(sparsity: SparsityTable, prune: PruneTable) -> None:
+    for key in ("epochs", "learning_rate"):
+        if getattr(sparsity, key):
+            raise RecipeError(f"[sparsity] {key} is for a compression; a training has that of [train]: leave it out")
+    if sparsity.schedule == "fade":
+        _check_prune(prune)
+
+
+def _check_prune(prune: PruneTable) -> None:
+    if (prune.percent is None) == (not prune.target):
+        raise RecipeError("[prune] needs one of percent (a share from 0 to 1) and target ('params=0.25')")
+    if prune.method not in METHODS:
+        raise RecipeError(f"[prune] method: no method '{prune.method}'; known: {', '.join(METHODS)}")
+    if prune.target:
+        parse_target(prune.target)
+    PruneSettings(prune.percent or 0.0, prune.round, prune.min_keep, prune.normalize)
+    if prune.recalibrate < 0:
+        raise RecipeError(f"[prune] recalibrate: expected 0 or more, found {prune.recalibrate}")
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.detections import Detections
 from yoloslim.data.pictures import Picture
+from yoloslim.recipes.material import Material
 from yoloslim.recipes.schema import Recipe
-from yoloslim.recipes.train import Material
 from yoloslim.report.drawing import draw
 from yoloslim.report.page import Pair, write_page
 from yoloslim.runtime.artefact import is_artefact, open_artefact

@@ -19,11 +19,12 @@ class ModelTable:
     """``[model]``: where it starts.
 
     Attributes:
-        cfg: a cfg file or a name of the zoo; the class count of the data replaces its own.
+        cfg: a cfg file or a name of the zoo; the class count of the data replaces its own. Empty where the weights
+            bring their network with them.
         weights: a file to start from; empty for fresh weights.
     """
 
-    cfg: str
+    cfg: str = ""
     weights: str = ""
 
 
@@ -96,6 +97,30 @@ class ExportTable:
     """``[export]``: which files are made of the final network."""
 
     formats: tuple[Literal["onnx"], ...] = ("onnx",)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRecipe:
+    """One training.
+
+    Attributes:
+        name: of the run.
+        seed: of every random choice.
+        device: torch device, or ``auto``.
+        sparsity: what makes channels removable meanwhile; its ``epochs`` are those of ``train``. None trains dense.
+        prune: the pruning that a sparse training prepares; ``fade`` needs its percent or target.
+    """
+
+    name: str
+    model: ModelTable
+    data: DataTable
+    train: TrainSettings
+    seed: int = 0
+    device: str = "auto"
+    sparsity: SparsityTable | None = None
+    prune: PruneTable = field(default_factory=PruneTable)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
 
 
 @dataclass(frozen=True, slots=True)

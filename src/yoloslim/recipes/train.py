@@ -5,54 +5,88 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from yoloslim.boxes.detect import DetectSettings
-from yoloslim.boxes.placement import ResizeMode
 from yoloslim.data.annotations import Problem
-from yoloslim.data.augment import AugmentSettings
-from yoloslim.data.dataset import Dataset
-from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
+from yoloslim.data.loader import Share, TrainingLoader, TrainingSet, training_loader
+from yoloslim.engine.processes import started_processes
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Batch, Hooks, Task, Trained
 from yoloslim.engine.train import train
+from yoloslim.graph.graph import Graph
 from yoloslim.graph.to_cfg import to_cfg
-from yoloslim.losses.detection import LossSettings, LossTerms, detection_loss
+from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
+from yoloslim.recipes.material import Material, material_of, sized
+from yoloslim.recipes.provenance import write_recipe
+from yoloslim.recipes.schema import TrainRecipe
 from yoloslim.recipes.sparsity import Sparsity, sparsity_hooks
+from yoloslim.recipes.start import starting_model
 from yoloslim.runtime.detector import Detector
 from yoloslim.runtime.load import Model, with_network
 from yoloslim.runtime.save import checkpoint_of
 from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 from yoloslim.weights.checkpoint import save_checkpoint
 
+_log = logging.getLogger(__name__)
+
+RECIPE = "recipe.toml"
+"""A run's recipe in its folder."""
+
 CACHE_BYTES = 2 << 30
 """Decoded training pictures that are kept, all processes together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a network learns from and is measured on.
+def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: Path, watch: Hooks) -> Trained:
+    """Runs the training of a recipe in a folder, which keeps the recipe beside the results.
 
-    Attributes:
-        training: pictures to train on.
-        validation: pictures to measure on.
-        resize: how pictures are fitted.
-        augment: how training pictures are varied.
-        loss: weights of the loss.
+    Args:
+        model: what it starts from; like ``material``, made by ``starting_point``.
+        folder: of the run; a training that was interrupted there goes on.
+
+    Raises:
+        YoloslimError: something that only shows while it runs.
     """
+    for note in model.notes:
+        _log.info("%s", note)
+    sparsity = Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
+    if started_processes().rank == 0:
+        write_recipe(recipe, folder / RECIPE)
+    _, trained, problems = train_model(
+        model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
+    )
+    tell(problems)
+    return trained
 
-    training: Dataset
-    validation: Dataset
-    resize: ResizeMode
-    augment: AugmentSettings
-    loss: LossSettings
+
+def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
+    """Gives what a recipe starts from: everything that can be wrong before work begins.
+
+    Args:
+        graph: the network that the recipe names, at the size of its cfg.
+
+    Raises:
+        YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
+    """
+    choose_device(recipe.device)
+    material = material_of(recipe)
+    return starting_model(
+        sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
+    ), material
+
+
+def tell(problems: Sequence[Problem]) -> None:
+    """Logs what was wrong with training pictures, in one line."""
+    if problems:
+        _log.warning("%d problems of the training pictures; the first: %s", len(problems), problems[0])
 
 
 def train_model(
@@ -79,7 +113,9 @@ def train_model(
     pictures = TrainingSet(
         material.training, size, material.resize, material.augment, seed=settings.seed, cache_bytes=CACHE_BYTES
     )
-    loader = training_loader(pictures, settings.batch, workers=settings.workers)
+    processes = started_processes()
+    share = Share(processes.rank, processes.count)
+    loader = training_loader(pictures, settings.batch, workers=settings.workers, share=share)
     hooks = watch or Hooks()
     if sparsity is not None:
         hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
@@ -114,7 +150,8 @@ def _task(model: Model, material: Material, loader: TrainingLoader, folder: Path
     def evaluate(network: Network) -> Mapping[str, float]:
         return measure(with_network(model, network), material, about[2])
 
-    return Task(loader.batches, len(loader), loss, evaluate, write, folder, _identity(model, material, about))
+    identity = _identity(model, material, about)
+    return Task(loader.batches, len(loader), loss, evaluate, write, folder, identity, loader.names)
 
 
 def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:

@@ -13,11 +13,12 @@ from yoloslim.errors import WeightsError
 from yoloslim.graph.advice import mask_advice
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network, load_tensors
-from yoloslim.weights.checkpoint import load_checkpoint
+from yoloslim.weights.checkpoint import Checkpoint, load_checkpoint
 from yoloslim.weights.darknet import Header, read_weights
+from yoloslim.weights.heads import with_classes
 from yoloslim.weights.layout import check_tensors, tensor_shapes
 from yoloslim.weights.legacy import read_legacy
-from yoloslim.weights.loaded import CURRENT_HEADER, DarknetWeights
+from yoloslim.weights.loaded import CURRENT_HEADER, DarknetWeights, FileContents, fitted_weights
 
 LEGACY_SUFFIXES = (".pt", ".pth")
 CHECKPOINT_SUFFIX = ".safetensors"
@@ -85,12 +86,23 @@ def _from_weights(weights: DarknetWeights, graph: Graph) -> Model:
 
 def _from_checkpoint(path: Path, graph: Graph | None) -> Model:
     checkpoint = load_checkpoint(path)
+    if graph is not None and graph.classes != checkpoint.graph.classes:
+        return _from_other_classes(checkpoint, graph, path)
     network = Network(checkpoint.graph if graph is None else graph)
     found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
     check_tensors(tensor_shapes(network.graph), found, path)
     load_tensors(network, checkpoint.tensors)
     resize = cast(ResizeMode, checkpoint.resize) if checkpoint.resize else resize_of(network.graph)
     return Model(network.eval(), checkpoint.names, resize, _header(checkpoint.provenance, path))
+
+
+def _from_other_classes(checkpoint: Checkpoint, graph: Graph, path: Path) -> Model:
+    """All layers but the heads, which start from their initial values."""
+    if tensor_shapes(with_classes(graph, checkpoint.graph.classes)) != tensor_shapes(checkpoint.graph):
+        raise WeightsError(f"{path}: its network is another than the cfg's; leave --cfg out")
+    tensors = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
+    contents = FileContents(tensors, len(graph), checkpoint.graph.classes, _header(checkpoint.provenance, path))
+    return _from_weights(fitted_weights(graph, contents, path), graph)
 
 
 def _header(provenance: Mapping[str, Any], path: Path) -> Header:

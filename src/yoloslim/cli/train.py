@@ -1,0 +1,173 @@
+"""``yoloslim train``: a network learns from labelled pictures."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from yoloslim.cli.options import Cfg, OutFolder, Resize, SingleClass, Size, WeightsOrNone, check_count
+from yoloslim.cli.outputs import output_folder
+from yoloslim.cli.progress import changing_bar
+from yoloslim.cli.session import Result, Session
+from yoloslim.cli.training import training_hooks
+
+if TYPE_CHECKING:
+    from yoloslim.engine.task import Trained
+    from yoloslim.recipes.schema import TrainRecipe
+
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as train.ema=0.99; repeatable.")
+]
+
+
+def train(
+    session: Session,
+    cfg: Cfg = "",
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="A Darknet .data file or a YAML data file.")] = "",
+    weights: WeightsOrNone = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", callback=check_count, help="Passes over the pictures; default: 100.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", callback=check_count, help="Pictures in a batch; default: 16.")
+    ] = None,
+    size: Size = "",
+    resize: Annotated[
+        Resize | None, typer.Option("--resize", help="How pictures are fitted; default: letterbox.")
+    ] = None,
+    single_class: SingleClass = False,
+    sparsity: Annotated[
+        str, typer.Option(metavar="S", help="Train sparse: strength of the penalty, as 0.001, or auto.")
+    ] = "",
+    penalty: Annotated[
+        Literal["normal"] | None, typer.Option(help="Method whose channels the penalty shrinks.")
+    ] = None,
+    schedule: Annotated[
+        Literal["constant", "fade"] | None, typer.Option("--penalty-schedule", help="How the penalty acts over time.")
+    ] = None,
+    save_every: Annotated[
+        int | None, typer.Option(metavar="N", callback=check_count, help="Save the state every N steps too.")
+    ] = None,
+    sync_bn: Annotated[bool, typer.Option("--sync-bn", help="Batch statistics over all GPUs.")] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with the training in this folder.")] = None,
+    changes: Changes = None,
+    out: OutFolder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print the recipe.")] = False,
+) -> Result:
+    """Train a network, dense or sparse, from a cfg.
+
+    torchrun starts it on several GPUs or machines; then --out is needed.
+    """
+    from yoloslim.recipes.read import changed, parse_train_recipe, read_tables
+    from yoloslim.recipes.train import RECIPE
+
+    sparse = {"strength": _strength(sparsity), "penalty": penalty, "schedule": schedule}
+    tables: dict[str, Any] = {
+        "model": {"cfg": cfg, "weights": None if weights is None else str(weights)},
+        "data": {"data": data, "size": _size(size), "resize": resize, "single_class": single_class},
+        "train": {"epochs": epochs, "batch": batch, "save_every": save_every, "sync_batch_norm": sync_bn},
+        "sparsity": sparse,
+    }
+    given = _given(tables)
+    if resume is not None:
+        _check_resumable(resume, given, changes, out)
+        folder = resume
+        recipe = parse_train_recipe(read_tables(resume / RECIPE), str(resume / RECIPE))
+    else:
+        name = _name(cfg, weights, data)
+        shared = {"name": name, "seed": session.seed, "device": session.device}
+        given["train"] = {"epochs": 100, **given.get("train", {})}
+        recipe = parse_train_recipe(changed({**shared, **given}, changes or ()), "train")
+        folder = _folder(out, name)
+    if dry_run:
+        return _checked(session, recipe)
+    return _run(session, recipe, folder)
+
+
+def _run(session: Session, recipe: TrainRecipe, folder: Path) -> Result:
+    from yoloslim.cli.inputs import network_of
+    from yoloslim.engine.processes import started_processes
+    from yoloslim.recipes.train import run_training, starting_point
+
+    model, material = starting_point(recipe, network_of(recipe.model))
+    heard = session.logged(folder / "log.txt") if started_processes().rank == 0 else nullcontext(session.silent())
+    with heard as session, changing_bar(session) as bar:
+        hooks = training_hooks(session, "train", recipe.train, bar)
+        trained = run_training(recipe, model, material, folder, hooks)
+        return _told(session, trained, folder)
+
+
+def _told(session: Session, trained: Trained, folder: Path) -> Result:
+    best = max((row["map50"] for row in trained.rows if "map50" in row), default=None)
+    checkpoint = folder / ("last.safetensors" if best is None else "best.safetensors")
+    if best is not None:
+        session.print(f"best AP50   {best:.4f} of the validation pictures")
+    session.print(f"checkpoint  {checkpoint}\nresults     {folder / 'results.csv'}, {folder / 'plots'}")
+    return {"run": str(folder), "epochs": len(trained.rows), "best_map50": best, "checkpoint": str(checkpoint)}
+
+
+def _checked(session: Session, recipe: TrainRecipe) -> Result:
+    """Everything that can be wrong before work begins, and the recipe as TOML."""
+    import tomlkit
+
+    from yoloslim.cli.inputs import network_of
+    from yoloslim.recipes.provenance import recipe_tables
+    from yoloslim.recipes.train import starting_point
+
+    starting_point(recipe, network_of(recipe.model))
+    session.print(tomlkit.dumps(recipe_tables(recipe)))
+    return {"recipe": asdict(recipe)}
+
+
+def _given(tables: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The tables with what the user gave; options that were left out leave the defaults of the recipe."""
+    kept = {name: {k: v for k, v in table.items() if v not in (None, "", False)} for name, table in tables.items()}
+    return {name: table for name, table in kept.items() if table}
+
+
+def _strength(text: str) -> float | str | None:
+    from yoloslim.errors import RecipeError
+
+    if text in ("", "auto"):
+        return text or None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise RecipeError(f"--sparsity {text}: expected a number such as 0.001, or auto") from error
+
+
+def _size(text: str) -> int | list[int] | None:
+    from yoloslim.cli.inputs import parse_size
+
+    size = parse_size(text)
+    return None if size is None else list(size)
+
+
+def _name(cfg: str, weights: Path | None, data: str) -> str:
+    from yoloslim.errors import RecipeError
+
+    if not data or not (cfg or weights):
+        raise RecipeError("train needs --cfg and --data, or --resume RUN to go on")
+    return f"{Path(cfg or str(weights)).stem}-{Path(data).stem}".replace(" ", "_")
+
+
+def _folder(out: Path | None, name: str) -> Path:
+    from yoloslim.engine.processes import started_processes
+    from yoloslim.errors import RecipeError
+
+    if out is None and started_processes().count > 1:
+        raise RecipeError("several processes need --out DIR, so that all of them work in one folder")
+    return output_folder(out, "train", name)
+
+
+def _check_resumable(run: Path, given: dict[str, Any], changes: list[str] | None, out: Path | None) -> None:
+    from yoloslim.errors import RecipeError
+
+    if given or changes or out:
+        raise RecipeError("--resume goes on with the recipe of its run; leave the other options out")
+    if not (run / "state.safetensors").is_file():
+        raise RecipeError(f"--resume {run}: expected the folder of a training with its state.safetensors, found none")

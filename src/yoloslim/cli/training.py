@@ -1,0 +1,36 @@
+"""What commands show while a network trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from yoloslim.cli.session import Session
+
+if TYPE_CHECKING:
+    from yoloslim.engine.settings import TrainSettings
+    from yoloslim.engine.task import Hooks
+
+Bar = Callable[[str, int, int], None]
+"""Takes a title, the number of things done and of all."""
+
+
+def training_hooks(session: Session, name: str, settings: TrainSettings, bar: Bar) -> Hooks:
+    """Gives hooks that print a line an epoch and move a bar over the batches of all epochs."""
+    from yoloslim.engine.task import Hooks
+
+    def on_batch(epoch: int, done: int, count: int) -> None:
+        bar(name, epoch * count + done, settings.epochs * count)
+
+    return Hooks(on_row=_row_printer(session, name, settings.epochs), on_batch=on_batch)
+
+
+def _row_printer(session: Session, name: str, epochs: int) -> Callable[[dict[str, float]], None]:
+    def show(row: dict[str, float]) -> None:
+        left = row["seconds"] * (epochs - row["epoch"])
+        accuracy = f"  AP50 {row['map50']:.4f}" if "map50" in row else ""
+        small = f"  small gammas {100 * row['small_gammas']:.0f} %" if "small_gammas" in row else ""
+        text = f"  {name} {row['epoch']:.0f}/{epochs}  loss {row['loss']:.3f}{accuracy}{small}"
+        session.print(f"{text}  {row['seconds']:.0f} s, {left / 60:.0f} min left")
+
+    return show

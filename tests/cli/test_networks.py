@@ -74,7 +74,7 @@ def test_info_tells_the_cost_of_backbone_and_head_apart(run: Any) -> None:
     assert [
         line.split() for line in outcome.out.splitlines() if line.strip().startswith(("backbone", "head", "all"))
     ] == [
-        ["backbone", "(to", "074_shortcut)", "40,584,928", "38.70", "40,620,640", "38.74", "87.04"],
+        ["backbone,", "to", "074", "40,584,928", "38.70", "40,620,640", "38.74", "87.04"],
         ["head", "21,364,221", "20.37", "21,381,117", "20.39", "29.88"],
         ["all", "61,949,149", "59.08", "62,001,757", "59.13", "116.92"],
     ]

@@ -173,7 +173,7 @@ def _show_parts(session: Session, graph: Graph, parts: dict[str, Cost]) -> None:
 
     rows = [
         (
-            f"{name} (to {backbone_end(graph)})" if name == "backbone" else name,
+            f"{name}, to {backbone_end(graph).split('_')[0]}" if name == "backbone" else name,
             f"{cost.params:,}",
             f"{cost.params / _MEBI:.2f}",
             f"{cost.weights_floats:,}",
@@ -182,4 +182,4 @@ def _show_parts(session: Session, graph: Graph, parts: dict[str, Cost]) -> None:
         )
         for name, cost in parts.items()
     ]
-    session.print(table(("part", "parameters", "M (2^20)", "floats", "M (2^20)", "GFLOPs"), rows))
+    session.print(table(("part", "parameters", "M=2^20", "floats", "M=2^20", "GFLOPs"), rows))

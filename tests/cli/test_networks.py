@@ -35,6 +35,31 @@ def test_cfg_writes_a_network_that_reads_back(run: Any, tmp_path: Path) -> None:
     assert outcome.json["params"] < 3_000_000
 
 
+def test_cfg_joins_any_backbone_and_head(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "nine.txt").write_text("1,2 3,4 5,6 7,8 9,10 11,12 13,14 15,16 17,18")
+    options = ("--classes", 20, "--anchors", "nine.txt", "--size", 416, "--width", 0.5, "--out", "my.cfg")
+
+    outcome = run("cfg", "mobilenetv3-large+yolov3", *options)
+
+    graph = read_cfg(tmp_path / "my.cfg")
+    assert outcome.json["path"] == "my.cfg"
+    assert (graph.classes, graph.input_shape, len(graph.heads)) == (20, (3, 416, 416), 3)
+    assert graph.heads[0][1].anchors[-1] == (17, 18)
+    assert graph.nodes[0].op.filters == 8
+
+
+@pytest.mark.parametrize(
+    "name",
+    """yolov3-mobilenetv3 yolov3tiny-mobilenetv3-small yolov3-spp yolov3-tiny-3l yolov4-tiny-3l yolov4-csp yolov4x-mish
+    yolov7-tiny yolov2 yolov2-tiny yolov3tiny-ghostnet yolov3tiny-efficientnet-b0 yolo-fastest-1.1 yolo-fastest-1.1-xl
+    ghostnet+yolov3 efficientnet-b0+yolov4 yolov3-tiny-hand yolov3-mobilenetv3-visdrone""".split(),
+)
+def test_cfg_writes_every_network_with_no_problem_to_tell(run: Any, name: str) -> None:
+    assert run("cfg", name, "--out", "net.cfg").code == 0
+
+    assert run("check", "--cfg", "net.cfg").json["problems"] == []
+
+
 def test_a_network_can_be_named_with_a_data_set(run: Any, tmp_path: Path) -> None:
     run("cfg", "yolov4-tiny-hand", "--out", "ώρα 1/net.cfg")
 

@@ -15,9 +15,9 @@ from yoloslim.zoo.catalog import BACKBONES, HEADS, find
 
 DEBIAN = Path("/usr/share/darknet/cfg")
 MEBI = 2**20
-# Heads that continue at the backbone's width, and a backbone that narrows before it ends, cannot be told apart.
+# What cannot be told: heads that go on as wide as the backbone or wider, backbones that narrow before they end.
 TOLD_HEADS = sorted(HEADS.keys() - {"yolov2", "yolov2-tiny"})
-TOLD_BACKBONES = sorted(BACKBONES.keys() - {"darknet19"})
+TOLD_BACKBONES = sorted(BACKBONES.keys() - {"darknet19", "fastest", "fastest-xl"})
 
 
 def cost(graph: Graph, names: Iterable[str]) -> Cost:

@@ -14,6 +14,7 @@ PASSES = [
     "yoloslim.graph.shapes.output_shape",
     "yoloslim.graph.lanes.lanes_of",
     "yoloslim.graph.cost.cost_of",
+    "yoloslim.graph.receptive_field.window_of",
     "yoloslim.graph.to_cfg.options_of",
     "yoloslim.graph.resize.resized",
     "yoloslim.nn.build.build_module",

@@ -13,10 +13,12 @@ from yoloslim.cfg.schema import ACTIVATIONS
 from yoloslim.compress.pruning.mask import mask
 from yoloslim.compress.pruning.plan import PruningPlan
 from yoloslim.compress.pruning.shrink import shrink
+from yoloslim.graph.backbone import backbone_of
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.ops import Convolution, Reorg, Reorg3d, Route, ScaleChannels, Shape, Shortcut
+from yoloslim.graph.receptive_field import receptive_fields
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.nn.network import Network
@@ -233,6 +235,15 @@ def test_channels_share_a_lane_where_a_chain_of_layers_connects_them_and_only_th
     assert {frozenset(channels) for channels in found.values()} == expected
     assert lanes.fixed[lanes.of[IMAGE]].all()
     assert all(lanes.fixed[lanes.of[node.name]].all() for node, _ in graph.heads)
+
+
+@given(graphs())
+def test_any_network_has_a_backbone_that_needs_nothing_of_its_head(graph: Graph) -> None:
+    backbone = backbone_of(graph)
+
+    assert all(set(graph[name].inputs) <= backbone | {IMAGE} for name in backbone)
+    assert backbone.isdisjoint(node.name for node, _ in graph.heads)
+    assert all(field.width >= 1 for field in receptive_fields(graph).values())
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])

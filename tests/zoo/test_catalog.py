@@ -11,6 +11,7 @@ from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution, Op, Route, Yolo
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.graph.to_cfg import to_cfg
+from yoloslim.runtime.load import load
 from yoloslim.zoo.anchors import parse_anchors
 from yoloslim.zoo.builder import scaled_filters
 from yoloslim.zoo.catalog import BACKBONES, HEADS, find, networks
@@ -68,6 +69,16 @@ def test_yolov3_tiny_is_the_published_cfg_but_for_the_second_mask(weights_dir: P
     assert ours[-1] == (name, Yolo((1, 2, 3), op.anchors, op.classes), inputs)
 
 
+@pytest.mark.parametrize("name", ["yolo-fastest-1.1", "yolo-fastest-1.1-xl"])
+def test_yolo_fastest_is_the_published_cfg_and_takes_its_weights(name: str, weights_dir: Path) -> None:
+    graph = find(name)
+
+    loaded = load(weights_dir / f"{name}.weights", graph)
+
+    assert structure(graph) == structure(read_cfg(weights_dir / f"{name}.cfg"))
+    assert not loaded.notes
+
+
 @pytest.mark.parametrize(
     ("name", "backbone", "head"),
     [
@@ -79,6 +90,11 @@ def test_yolov3_tiny_is_the_published_cfg_but_for_the_second_mask(weights_dir: P
             "yolov4-csp",
             [(-1, -10), (-1, -28), (-1, -28), (-1, -16)],
             [(-1, -3, -5, -6), (-1, -13), *[(-1, -3), (-1, -6)] * 2, (-1, -20), (-1, -6), (-1, -49), (-1, -6)],
+        ),
+        (
+            "yolov4x-mish",
+            [(-1, -13), (-1, -34), (-1, -34), (-1, -19)],
+            [(-1, -3, -5, -6), (-1, -15), *[(-1, -3), (-1, -8)] * 2, (-1, -22), (-1, -8), (-1, -55), (-1, -8)],
         ),
         ("yolov7-tiny", [(-5, -3, -2, -1)] * 4, [(-1, -3, -5, -6), (-10, -1), *YOLOV7_PATHS]),
     ],
@@ -99,6 +115,8 @@ def test_layers_are_joined_in_the_published_order(
         ("yolov4-tiny-3l", [(6, 7, 8), (3, 4, 5), (0, 1, 2)], [32, 16, 8]),
         ("yolov7-tiny", [(0, 1, 2), (3, 4, 5), (6, 7, 8)], [8, 16, 32]),
         ("yolov3-mobilenetv3", [(6, 7, 8), (3, 4, 5), (0, 1, 2)], [32, 16, 8]),
+        ("yolov4x-mish", [(0, 1, 2), (3, 4, 5), (6, 7, 8)], [8, 16, 32]),
+        ("yolo-fastest-1.1", [(3, 4, 5), (0, 1, 2)], [32, 16]),
     ],
 )
 def test_each_head_has_its_anchors_at_its_stride(name: str, masks: list[tuple[int, ...]], strides: list[int]) -> None:
@@ -111,7 +129,13 @@ def test_each_head_has_its_anchors_at_its_stride(name: str, masks: list[tuple[in
 
 @pytest.mark.parametrize(
     ("name", "stretch"),
-    [("yolov3", [1, 1, 1]), ("yolov3-tiny", [1, 1]), ("yolov4", [1.2, 1.1, 1.05]), ("yolov4-tiny", [1.05, 1.05])],
+    [
+        ("yolov3", [1, 1, 1]),
+        ("yolov3-tiny", [1, 1]),
+        ("yolov4", [1.2, 1.1, 1.05]),
+        ("yolov4-tiny", [1.05, 1.05]),
+        ("yolov4x-mish", [2, 2, 2]),
+    ],
 )
 def test_each_head_stretches_its_cell_offset_as_published(name: str, stretch: list[float]) -> None:
     assert [yolo.scale_x_y for _, yolo in find(name).heads] == stretch
@@ -145,13 +169,14 @@ def test_size_is_width_then_height() -> None:
 def test_width_scales_hidden_filters_in_steps_of_8_and_leaves_heads(name: str) -> None:
     full, narrow = find(name), find(name, width=0.3)
 
-    if "ghostnet" not in name:  # its layers give halves of such numbers
+    if "ghostnet" not in name and "fastest" not in name:  # those give halves, or as many as they read
         assert hidden_filters(narrow) == [scaled_filters(filters, 0.3) for filters in hidden_filters(full)]
     assert [node.op for node, _ in narrow.heads] == [node.op for node, _ in full.heads]
 
 
 @pytest.mark.parametrize(
-    ("filters", "width", "expected"), [(32, 0.5, 16), (32, 0.1, 8), (64, 0.3, 16), (40, 0.5, 24), (1024, 1.0, 1024)]
+    ("filters", "width", "expected"),
+    [(32, 0.5, 16), (32, 0.1, 8), (64, 0.3, 16), (40, 0.5, 24), (1024, 1.0, 1024), (4, 0.3, 4), (4, 2.0, 8)],
 )
 def test_scaled_filters_are_the_nearest_multiple_of_8(filters: int, width: float, expected: int) -> None:
     assert scaled_filters(filters, width) == expected

@@ -15,6 +15,8 @@ from yoloslim.zoo.catalog import find
         ("yolov4-tiny", 6_062_814, 6_056_606),
         ("yolov3-mobilenetv3", 24_251_333, 24_209_877),
         ("yolov3tiny-mobilenetv3-small", 3_056_774, 3_041_430),
+        ("yolo-fastest-1.1", 346_062, 332_798),
+        ("yolo-fastest-1.1-xl", 923_486, 898_686),
     ],
 )
 def test_a_network_has_the_published_number_of_parameters(name: str, weights_floats: int, params: int) -> None:
@@ -52,3 +54,21 @@ def test_another_size_costs_the_same_asked_for_or_set_later(name: str) -> None:
 
 def test_yolov3_with_spatial_pyramid_pooling_costs_what_darknet_prints_at_608() -> None:
     assert total_cost(find("yolov3-spp")).gflops == pytest.approx(141.5, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "floats", "mebibytes", "bflops", "prefix"),
+    [("yolov4-csp", 52_986_205, 202, 120, 142), ("yolov4x-mish", 99_847_037, 381, 221, 166)],
+)
+def test_a_scaled_network_is_as_large_as_darknets_page_says(
+    name: str, floats: int, mebibytes: int, bflops: int, prefix: int
+) -> None:
+    """The page rounds the size of the weights file, and cuts the operations at 640; files for training that end in
+    ``.conv.142`` and ``.conv.166`` hold the layers before the last three of the first head."""
+    graph = find(name, size=(640, 640))
+    cost = total_cost(graph)
+
+    assert cost.weights_floats == floats
+    assert round((4 * floats + 20) / 2**20) == mebibytes
+    assert int(cost.gflops) == bflops
+    assert graph.heads[0][0] is graph.nodes[prefix + 2]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from yoloslim.cfg.schema import SCHEMA, SECTION_ALIASES, Key
 from yoloslim.cfg.sections import Section
+from yoloslim.errors import CfgError
 
 
 def kind_of(section: Section) -> str:
@@ -30,6 +31,18 @@ def unknown_keys(section: Section) -> list[str]:
     return [option.key for option in section.options if option.key not in known]
 
 
+def wrong_values(section: Section) -> list[CfgError]:
+    """Gives what is wrong with each value of a section by itself, in the order of the lines."""
+    errors = []
+    for key in dict.fromkeys(option.key for option in section.options if option.key in SCHEMA[kind_of(section)]):
+        others = {option.key for option in section.options} - {key}
+        try:
+            Options(section.without(others)).check(key)
+        except CfgError as error:
+            errors.append(error)
+    return errors
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Typed view of a section: every value is checked for kind and range when it is read."""
@@ -44,6 +57,14 @@ class Options:
     def has(self, name: str) -> bool:
         """Tells whether the section sets this key."""
         return self.section.find(name) is not None
+
+    def check(self, name: str) -> None:
+        """Makes sure that a value is of its key's kind and within its range, where the section sets it.
+
+        Raises:
+            CfgError: it is not.
+        """
+        self._value(name, self._schema[name])
 
     def integer(self, name: str) -> int:
         """Gives a whole number."""

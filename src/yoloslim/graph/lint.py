@@ -1,7 +1,7 @@
 """Every problem of a cfg at once: what stops it from being read, and what is surely not meant.
 
 ``from_cfg`` stops at the first mistake. Here a mistake is noted and stepped over: a key that cannot be read counts as
-left out, a layer that cannot be understood as one of unknown shape, and reading goes on behind it.
+left out, and what it leaves unsure of a layer's shape is blamed on no layer behind it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from yoloslim.cfg.options import kind_of, unknown_keys
+from yoloslim.cfg.options import kind_of, unknown_keys, wrong_values
 from yoloslim.cfg.schema import SCHEMA
 from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
@@ -58,13 +58,30 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class _Map:
+    """A feature map as far as it could be understood; ``unsure`` says which sides of ``shape`` are guesses."""
+
+    shape: Shape
+    unsure: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class _Layer:
-    """What could be understood of a layer; ``shape`` is of its output."""
+    """What could be understood of a layer; ``output`` is the map that it gives."""
 
     section: Section
     op: Op | None
     inputs: tuple[int, ...]
-    shape: Shape | None
+    output: _Map
+
+
+_ALL = frozenset({"channels", "size"})
+_SIDES = {
+    **dict.fromkeys(("channels", "filters"), "channels"),
+    **dict.fromkeys("width height size stride stride_x stride_y pad padding dilation".split(), "size"),
+}
+"""Which side of a shape a key that cannot be read leaves unsure."""
+_GUESS = Shape(3, 416, 416)
 
 
 def lint(text: str, path: str = "") -> tuple[Finding, ...]:
@@ -75,8 +92,8 @@ def lint(text: str, path: str = "") -> tuple[Finding, ...]:
         return (*findings, Finding(line, "", "", "expected [net] as the first section", "error"))
     for section in sections:
         findings += _key_findings(section)
-    image = _understood(sections[0], read_net, findings)
     findings += _net_findings(sections[0])
+    image = _read_image(sections[0], findings)
     layers: list[_Layer] = []
     for section in sections[1:]:
         layers.append(_read_layer(section, layers, image, findings))
@@ -161,54 +178,78 @@ def _numbers(text: str) -> list[float]:
         return []
 
 
-def _understood(section: Section, read: Callable[[Section], T], findings: list[Finding]) -> T | None:
-    """What ``read`` makes of a section without the keys that stop it; None where that is not enough."""
+def _wrong_keys(section: Section, findings: list[Finding]) -> frozenset[str]:
+    """The keys of a section whose values are wrong by themselves."""
+    errors = wrong_values(section) if _kind(section) else []
+    findings += [_finding(error, section) for error in errors]
+    return frozenset(error.key for error in errors)
+
+
+def _understood(
+    section: Section, read: Callable[[Section], T], wrong: frozenset[str], findings: list[Finding]
+) -> tuple[T | None, frozenset[str]]:
+    """What ``read`` makes of a section without the keys that are wrong, None where it needs one; and these keys."""
     while True:
         try:
-            return read(section)
+            return read(section.without(wrong)), wrong
         except CfgError as error:
-            findings.append(_finding(error, section))
-            if section.find(error.key) is None:
-                return None
-            section = section.without({error.key})
+            if error.key not in wrong:  # else it is missed now, and was told
+                findings.append(_finding(error, section))
+            if error.key in wrong or section.find(error.key) is None:
+                return None, wrong
+            wrong |= {error.key}
 
 
-def _read_layer(section: Section, layers: Sequence[_Layer], image: Shape | None, findings: list[Finding]) -> _Layer:
+def _read_image(net: Section, findings: list[Finding]) -> _Map:
+    shape, wrong = _understood(net, read_net, _wrong_keys(net, findings), findings)
+    return _Map(shape, _sides(wrong)) if shape else _Map(_GUESS, _ALL)
+
+
+def _sides(keys: Iterable[str]) -> frozenset[str]:
+    return frozenset(_SIDES[key] for key in keys if key in _SIDES)
+
+
+def _read_layer(section: Section, layers: Sequence[_Layer], image: _Map, findings: list[Finding]) -> _Layer:
     """One layer, as far as it can be understood."""
-    index = len(layers)
-    try:
-        kind = kind_of(section)
-        inputs = references(section, index)
-    except CfgError as error:
-        findings.append(_finding(error, section))
-        kind, inputs = _kind(section), (index - 1,)
-        if error.key:
-            section = section.without({error.key})
+    index, kind = len(layers), _kind(section)
+    inputs, wrong = _understood(
+        section, lambda cleaned: references(cleaned, index), _wrong_keys(section, findings), findings
+    )
+    places = inputs or (index - 1,)
+    maps = [image if place < 0 else layers[place].output for place in places]
+    if kind == "net":
+        findings.append(_finding(section.error("is not a layer; expected it once, as the first section"), section))
+    if kind in ("", "net") or inputs is None:
+        return _Layer(section, None, places, _Map(maps[0].shape, _ALL))
     for place in inputs:
         if place >= 0 and isinstance(layers[place].op, Yolo):
             head = node_name(place, kind_of(layers[place].section))
             findings.append(_finding(reads_boxes(section, index, head), section))
-    shapes = [image if place < 0 else layers[place].shape for place in inputs]
-    if kind in ("", "net") or any(shape is None for shape in shapes):
-        if kind == "net":
-            findings.append(_finding(section.error("is not a layer; expected it once, as the first section"), section))
-        return _Layer(section, None, inputs, None)
-    known = [shape for shape in shapes if shape is not None]
-    op = _understood(section, lambda cleaned: read_op(cleaned, known), findings)
-    shape = None if op is None else _shape(section, op, index, known, layers, findings)
-    return _Layer(section, op, inputs, shape)
+    op, wrong = _understood(section, lambda cleaned: read_op(cleaned, [m.shape for m in maps]), wrong, findings)
+    if op is None:
+        return _Layer(section, None, places, _Map(maps[0].shape, _ALL))
+    unsure = frozenset[str]().union(*(found.unsure for found in maps))
+    shape = _shape(section, op, maps, layers, findings if unsure.isdisjoint(_matters(op)) else [])
+    kept = unsure - {"channels"} if isinstance(op, Convolution) else unsure
+    return _Layer(section, op, places, _Map(shape, kept | _sides(wrong)) if shape else _Map(maps[0].shape, _ALL))
+
+
+def _matters(op: Op) -> frozenset[str]:
+    """The sides of its inputs that decide whether an op can be."""
+    return frozenset({"channels"}) if isinstance(op, Yolo) else _ALL
 
 
 def _shape(
-    section: Section, op: Op, index: int, inputs: Sequence[Shape], layers: Sequence[_Layer], findings: list[Finding]
+    section: Section, op: Op, inputs: Sequence[_Map], layers: Sequence[_Layer], findings: list[Finding]
 ) -> Shape | None:
-    node = Node(node_name(index, kind_of(section)), op, (), section)
+    node = Node(node_name(len(layers), kind_of(section)), op, (), section)
+    shapes = [found.shape for found in inputs]
     try:
-        return node_shape(node, inputs)
+        return node_shape(node, shapes)
     except CfgError as error:
         fix = _filters_fix(op, layers) if isinstance(op, Yolo) else None
         findings.append(_finding(error, section, fix))
-        return inputs[0] if isinstance(op, Yolo) else None
+        return shapes[0] if isinstance(op, Yolo) else None
 
 
 def _filters_fix(yolo: Yolo, layers: Sequence[_Layer]) -> Fix | None:
@@ -223,7 +264,7 @@ def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
     if not heads and all(layer.op for layer in layers):
         yield Finding(0, "", "", "there is no [yolo] or [region]: this network detects nothing", "warning")
     for index, layer in enumerate(layers):
-        if index not in read and not isinstance(layer.op, Yolo) and index + 1 < len(layers):
+        if index not in read and layer.op and not isinstance(layer.op, Yolo) and index + 1 < len(layers):
             yield _warning(layer.section, "", f"(layer {index}) is read by nothing; remove it, or route to it")
         if isinstance(layer.op, Convolution):
             yield from _convolution_findings(layer.section, layer.op)

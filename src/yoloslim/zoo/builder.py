@@ -13,6 +13,7 @@ from yoloslim.graph.ops import (
     AvgPool,
     Convolution,
     Depthwise,
+    Dropout,
     MaxPool,
     Op,
     Reorg,
@@ -154,6 +155,16 @@ class NetworkBuilder:
         op = Depthwise(self.channels, size, stride, size // 2, batch_norm=True, activation=activation)
         return self._add("depthwise", op, (self.last,))
 
+    def grouped(self, size: int, stride: int = 1) -> str:
+        """Adds what ``depthwise`` does in Darknet's own section, a group for each channel, with leaky."""
+        op = Depthwise(self.channels, size, stride, size // 2, batch_norm=True, activation="leaky").as_convolution()
+        return self._add("convolutional", op, (self.last,))
+
+    def mixed(self) -> str:
+        """Adds a 1x1 convolution with batch-norm and no activation that gives as many channels as it reads."""
+        op = Convolution(self.channels, batch_norm=True, activation="linear")
+        return self._add("convolutional", op, (self.last,))
+
     def squeeze_excite(self) -> str:
         """Adds ``[se]`` with a hidden layer of a quarter of the channels."""
         return self._add("se", SqueezeExcite(self.channels // 4), (self.last,))
@@ -178,6 +189,10 @@ class NetworkBuilder:
     def upsample(self) -> str:
         """Adds a doubling of the map."""
         return self._add("upsample", Upsample(2), (self.last,))
+
+    def dropout(self, probability: float) -> str:
+        """Adds dropout, which only training has."""
+        return self._add("dropout", Dropout(probability), (self.last,))
 
     def shortcut(self, source: str) -> str:
         """Adds the sum of the last layer and ``source``."""
@@ -246,5 +261,6 @@ def _yolo(stride: int, mask: tuple[int, ...], detector: Detector) -> Yolo:
 
 
 def scaled_filters(filters: int, width: float) -> int:
-    """Gives ``filters`` times ``width`` to the nearest multiple of 8, at least 8."""
-    return max(1, int(filters * width / CHANNEL_STEP + 0.5)) * CHANNEL_STEP
+    """Gives ``filters`` times ``width`` to the nearest multiple of 8, or of fewer than 8 ``filters`` themselves."""
+    step = min(CHANNEL_STEP, filters)
+    return max(1, int(filters * width / step + 0.5)) * step

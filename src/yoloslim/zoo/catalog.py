@@ -14,6 +14,7 @@ from yoloslim.zoo.data_sets import DATA_SETS, OWN, DataSet
 from yoloslim.zoo.efficientnet import efficientnet_b0
 from yoloslim.zoo.ghostnet import ghostnet
 from yoloslim.zoo.mobilenetv3 import mobilenetv3_large, mobilenetv3_small
+from yoloslim.zoo.yolo_fastest import YOLO_FASTEST, fastest, fastest_xl
 from yoloslim.zoo.yolov2 import YOLOV2, YOLOV2_TINY, darknet19
 from yoloslim.zoo.yolov3 import YOLOV3, YOLOV3_SPP, YOLOV3_TINY, YOLOV3_TINY_3L, darknet53, darknet_tiny
 from yoloslim.zoo.yolov4 import (
@@ -21,8 +22,10 @@ from yoloslim.zoo.yolov4 import (
     YOLOV4_CSP,
     YOLOV4_TINY,
     YOLOV4_TINY_3L,
+    YOLOV4X_MISH,
     csp_darknet53,
     csp_darknet53_scaled,
+    csp_darknet53_wide,
     csp_tiny,
 )
 from yoloslim.zoo.yolov7 import YOLOV7_TINY, elan_tiny
@@ -33,8 +36,11 @@ BACKBONES: Mapping[str, Callable[[NetworkBuilder], Stages]] = {
     "darknet-tiny": darknet_tiny,
     "csp-darknet53": csp_darknet53,
     "csp-darknet53-scaled": csp_darknet53_scaled,
+    "csp-darknet53-wide": csp_darknet53_wide,
     "csp-tiny": csp_tiny,
     "elan-tiny": elan_tiny,
+    "fastest": fastest,
+    "fastest-xl": fastest_xl,
     "mobilenetv3-large": mobilenetv3_large,
     "mobilenetv3-small": mobilenetv3_small,
     "ghostnet": ghostnet,
@@ -51,9 +57,11 @@ HEADS: Mapping[str, Head] = {
     "yolov3-tiny-3l": YOLOV3_TINY_3L,
     "yolov4": YOLOV4,
     "yolov4-csp": YOLOV4_CSP,
+    "yolov4x-mish": YOLOV4X_MISH,
     "yolov4-tiny": YOLOV4_TINY,
     "yolov4-tiny-3l": YOLOV4_TINY_3L,
     "yolov7-tiny": YOLOV7_TINY,
+    "yolo-fastest": YOLO_FASTEST,
 }
 """What a network predicts with, on any backbone."""
 
@@ -96,9 +104,12 @@ _NETWORKS: Mapping[str, Design] = {
     "yolov3-tiny-3l": Design("darknet-tiny", "yolov3-tiny-3l", 608),
     "yolov4": Design("csp-darknet53", "yolov4", 608),
     "yolov4-csp": Design("csp-darknet53-scaled", "yolov4-csp", 512),
+    "yolov4x-mish": Design("csp-darknet53-wide", "yolov4x-mish", 640),
     "yolov4-tiny": Design("csp-tiny", "yolov4-tiny"),
     "yolov4-tiny-3l": Design("csp-tiny", "yolov4-tiny-3l", 608),
     "yolov7-tiny": Design("elan-tiny", "yolov7-tiny"),
+    "yolo-fastest-1.1": Design("fastest", "yolo-fastest", 320),
+    "yolo-fastest-1.1-xl": Design("fastest-xl", "yolo-fastest", 320),
     "yolov3-mobilenetv3": Design("mobilenetv3-large", "yolov3"),
     "yolov3tiny-mobilenetv3-small": Design("mobilenetv3-small", "yolov3-tiny"),
     "yolov3tiny-ghostnet": Design("ghostnet", "yolov3-tiny"),

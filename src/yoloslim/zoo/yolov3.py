@@ -83,11 +83,11 @@ def pooling_pyramid(net: NetworkBuilder) -> str:
     return bottleneck(net, 512)
 
 
-def pooled_sizes(net: NetworkBuilder) -> str:
-    """Adds the largest values in windows of 5, 9 and 13 cells beside the last layer."""
+def pooled_sizes(net: NetworkBuilder, sizes: Sequence[int] = (5, 9, 13)) -> str:
+    """Adds the largest values in windows of so many cells, from small to large, beside the last layer."""
     source = net.last
     pooled = []
-    for size in (5, 9, 13):
+    for size in sizes:
         net.go_to(source)
         pooled.append(net.maxpool(size, stride=1))
     return net.route(*reversed(pooled), source)

@@ -1,7 +1,9 @@
-"""YOLOv4 (Bochkovskiy et al., 2020), YOLOv4-csp and YOLOv4-tiny (Wang et al., Scaled-YOLOv4, 2021)."""
+"""YOLOv4 (Bochkovskiy et al., 2020), YOLOv4-csp, YOLOv4x-mish and YOLOv4-tiny (Wang et al., Scaled-YOLOv4, 2021)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from yoloslim.zoo.anchors import parse_anchors
@@ -9,6 +11,7 @@ from yoloslim.zoo.builder import NET_TRAINING, Detector, Head, NetworkBuilder, S
 from yoloslim.zoo.yolov3 import TINY_ANCHORS, bottleneck, pooled_sizes, pooling_pyramid, tiny_3l_head, tiny_head
 
 YOLOV4_ANCHORS = parse_anchors("12,16 19,36 40,28 36,75 76,55 72,146 142,110 192,243 459,401")
+_MASKS = {8: (0, 1, 2), 16: (3, 4, 5), 32: (6, 7, 8)}
 
 _NET_TRAINING = NET_TRAINING | {
     "subdivisions": "8",
@@ -61,13 +64,24 @@ def csp_darknet53(net: NetworkBuilder) -> Stages:
 
 def csp_darknet53_scaled(net: NetworkBuilder) -> Stages:
     """Adds the backbone of YOLOv4-csp: CSPDarknet-53 with a plain residual block at first."""
+    return _scaled_backbone(net, 64, (2, 8, 8, 4))
+
+
+def csp_darknet53_wide(net: NetworkBuilder) -> Stages:
+    """Adds the backbone of YOLOv4x-mish: that of YOLOv4-csp, a quarter wider and a third deeper."""
+    return _scaled_backbone(net, 80, (3, 10, 10, 5))
+
+
+def _scaled_backbone(net: NetworkBuilder, filters: int, blocks: Sequence[int]) -> Stages:
+    """Adds a residual block of ``filters``, then a stage of twice as many as before for each number of blocks."""
     net.convolution(32, 3, activation="mish")
-    start = net.convolution(64, 3, stride=2, activation="mish")
-    net.convolution(32, 1, activation="mish")
-    net.convolution(64, 3, activation="mish")
+    start = net.convolution(filters, 3, stride=2, activation="mish")
+    net.convolution(filters // 2, 1, activation="mish")
+    net.convolution(filters, 3, activation="mish")
     stages = {2: net.shortcut(start)}
-    for stride, filters, blocks in ((4, 128, 2), (8, 256, 8), (16, 512, 8), (32, 1024, 4)):
-        stages[stride] = _csp_stage(net, filters, branch=filters // 2, inner=filters // 2, blocks=blocks)
+    for level, count in enumerate(blocks, start=1):
+        wide = filters << level
+        stages[2 << level] = _csp_stage(net, wide, branch=wide // 2, inner=wide // 2, blocks=count)
     return stages
 
 
@@ -146,68 +160,80 @@ def _double_bottleneck(net: NetworkBuilder, filters: int) -> str:
 def _yolov4_prediction(net: NetworkBuilder, source: str, stride: int, filters: int, detector: Detector) -> None:
     net.go_to(source)
     net.convolution(filters, 3)
-    net.head(stride, {8: (0, 1, 2), 16: (3, 4, 5), 32: (6, 7, 8)}[stride], detector)
+    net.head(stride, _MASKS[stride], detector)
 
 
 def yolov4_csp_head(net: NetworkBuilder, stages: Stages, detector: Detector) -> None:
     """Adds the paths up and down of ``yolov4_head`` with cross-stage blocks, and mish everywhere."""
+    _csp_levels(net, stages, detector, filters=128, depth=2)
+
+
+def yolov4x_mish_head(net: NetworkBuilder, stages: Stages, detector: Detector) -> None:
+    """Adds the head of YOLOv4-csp, a quarter wider and with one more bottleneck in each of its blocks."""
+    _csp_levels(net, stages, detector, filters=160, depth=3)
+
+
+def _csp_levels(net: NetworkBuilder, stages: Stages, detector: Detector, *, filters: int, depth: int) -> None:
+    """Adds the paths, with ``filters`` at stride 8 and ``depth`` bottlenecks in a block, and three heads."""
     net.go_to(stages[32])
-    coarse = _csp_pooling(net)
-    middle = _csp_join_finer(net, stages[16], 256)
-    fine = _csp_join_finer(net, stages[8], 128)
+    coarse = _csp_pooling(net, 4 * filters, depth - 1)
+    middle = _csp_join_finer(net, stages[16], 2 * filters, depth)
+    fine = _csp_join_finer(net, stages[8], filters, depth)
 
-    _csp_prediction(net, fine, 8, (0, 1, 2), detector)
-    middle = _csp_join_coarser(net, fine, middle, 256)
-    _csp_prediction(net, middle, 16, (3, 4, 5), detector)
-    coarse = _csp_join_coarser(net, middle, coarse, 512)
-    _csp_prediction(net, coarse, 32, (6, 7, 8), detector)
+    _csp_prediction(net, fine, 8, 2 * filters, detector)
+    middle = _csp_join_coarser(net, fine, middle, 2 * filters, depth)
+    _csp_prediction(net, middle, 16, 4 * filters, detector)
+    coarse = _csp_join_coarser(net, middle, coarse, 4 * filters, depth)
+    _csp_prediction(net, coarse, 32, 8 * filters, detector)
 
 
-def _csp_pooling(net: NetworkBuilder) -> str:
-    """Adds spatial pyramid pooling beside a bypass."""
-    convolution = partial(net.convolution, 512, activation="mish")
+def _csp_pooling(net: NetworkBuilder, filters: int, depth: int) -> str:
+    """Adds spatial pyramid pooling, ``depth`` bottlenecks behind it, beside a bypass."""
+    convolution = partial(net.convolution, filters, activation="mish")
     start = net.last
     bypass = convolution(1)
     net.go_to(start)
     for size in (1, 3, 1):
         convolution(size)
     pooled_sizes(net)
-    convolution(1)
-    net.route(convolution(3), bypass)
-    return convolution(1)
-
-
-def _csp_block(net: NetworkBuilder, filters: int) -> str:
-    """Adds two bottlenecks without shortcuts beside a bypass."""
-    convolution = partial(net.convolution, filters, activation="mish")
-    start = convolution(1)
-    bypass = convolution(1)
-    net.go_to(start)
-    for _ in range(2):
+    for _ in range(depth):
         convolution(1)
         convolution(3)
     net.route(net.last, bypass)
     return convolution(1)
 
 
-def _csp_join_finer(net: NetworkBuilder, stage: str, filters: int) -> str:
+def _csp_block(net: NetworkBuilder, filters: int, depth: int) -> str:
+    """Adds bottlenecks without shortcuts beside a bypass."""
+    convolution = partial(net.convolution, filters, activation="mish")
+    start = convolution(1)
+    bypass = convolution(1)
+    net.go_to(start)
+    for _ in range(depth):
+        convolution(1)
+        convolution(3)
+    net.route(net.last, bypass)
+    return convolution(1)
+
+
+def _csp_join_finer(net: NetworkBuilder, stage: str, filters: int, depth: int) -> str:
     net.convolution(filters, 1, activation="mish")
     enlarged = net.upsample()
     net.go_to(stage)
     net.route(net.convolution(filters, 1, activation="mish"), enlarged)
-    return _csp_block(net, filters)
+    return _csp_block(net, filters, depth)
 
 
-def _csp_join_coarser(net: NetworkBuilder, finer: str, coarser: str, filters: int) -> str:
+def _csp_join_coarser(net: NetworkBuilder, finer: str, coarser: str, filters: int, depth: int) -> str:
     net.go_to(finer)
     net.route(net.convolution(filters, 3, stride=2, activation="mish"), coarser)
-    return _csp_block(net, filters)
+    return _csp_block(net, filters, depth)
 
 
-def _csp_prediction(net: NetworkBuilder, source: str, stride: int, mask: tuple[int, ...], detector: Detector) -> None:
+def _csp_prediction(net: NetworkBuilder, source: str, stride: int, filters: int, detector: Detector) -> None:
     net.go_to(source)
-    net.convolution(32 * stride, 3, activation="mish")
-    net.head(stride, mask, detector)
+    net.convolution(filters, 3, activation="mish")
+    net.head(stride, _MASKS[stride], detector)
 
 
 YOLOV4 = Head(
@@ -230,4 +256,7 @@ YOLOV4_CSP = Head(
     scale_x_y={8: 2.0, 16: 2.0, 32: 2.0},
     new_coords=True,
     net_training=_NET_TRAINING | {"learning_rate": "0.001", "letter_box": "1"},
+)
+YOLOV4X_MISH = replace(
+    YOLOV4_CSP, build=yolov4x_mish_head, net_training=YOLOV4_CSP.net_training | {"learning_rate": "0.00261"}
 )

@@ -15,6 +15,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+# No test reaches the network, or the user's cache: those that fetch name folders of their own.
+os.environ["YOLOSLIM_MIRROR"] = os.environ["YOLOSLIM_CACHE"] = os.devnull
+
 settings.register_profile("local", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yoloslim.cli.options import Trust
 from yoloslim.cli.outputs import check_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
@@ -30,6 +31,7 @@ def compress(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run; a run that is there goes on.")
     ] = None,
+    trust: Trust = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
 ) -> Result:
     """Train, prune, fine-tune, export and measure, as a recipe says."""
@@ -41,11 +43,22 @@ def compress(
     if out:
         check_folder("--out", out)
         found = replace(found, out=str(out))
+    _fetch_weights(session, found, trust=trust)
     if dry_run:
         check_inputs(found, graph_of(found.model.cfg))
         session.print(_text(found))
         return {"recipe": asdict(found)}
     return run_recipe(session, found)
+
+
+def _fetch_weights(session: Session, recipe: Recipe, *, trust: bool) -> None:
+    """Fetches the published weights that a recipe starts from, so that its stages find them in the cache."""
+    from yoloslim.cli.detector import fetched
+    from yoloslim.weights.published import find_published
+
+    published = find_published(recipe.model.weights) if recipe.model.weights else None
+    if published is not None:
+        fetched(session, published, trust=trust)
 
 
 def _shared(session: Session) -> list[str]:

@@ -91,3 +91,15 @@ def test_a_name_that_is_nearly_known_is_told(text: str) -> None:
 
 def test_a_name_that_is_nothing_like_a_known_one_is_a_file_to_be_missed() -> None:
     assert find_published("best.weights") is None
+
+
+def test_the_documented_table_is_this_one() -> None:
+    page = Path(__file__).parents[2] / "docs" / "weights.md"
+    rows = [line.split("|")[1:-1] for line in page.read_text("utf-8").splitlines() if line.startswith("| `")]
+    found = {cells[0].strip(" `"): (cells[3].strip(), cells[4].strip()) for cells in rows if len(cells) == 5}
+
+    stated = {name: weights.remote for name, weights in PUBLISHED.items()}
+    assert found == {
+        name: (f"{remote.size:,}" if remote.size else "", "yes" if remote.sha256 else "")
+        for name, remote in stated.items()
+    }

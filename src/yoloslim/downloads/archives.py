@@ -1,0 +1,120 @@
+"""Archives unpacked into folders: only plain files, only below the folder, all of them or none."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from gzip import BadGzipFile
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from yoloslim.errors import DownloadError, OutputError
+
+Counter = Callable[[int, int | None], None]
+"""Takes the number of members that are done, and of all members, None where the archive does not tell."""
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    BadGzipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    RuntimeError,  # a zip that is encrypted, or compressed in a way that nobody knows here
+)
+_CHUNK = 1 << 20
+_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
+
+
+def stem_of(name: str) -> str:
+    """Gives the name of an archive without what tells its kind: ``hand_dataset`` for ``hand_dataset.tar.gz``."""
+    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
+
+
+def unpack(archive: Path, folder: Path, counter: Counter | None = None) -> None:
+    """Unpacks a zip or tar archive into a new folder, which appears whole or not at all.
+
+    Args:
+        folder: must not exist; what a call that was killed left beside it is removed.
+
+    Raises:
+        DownloadError: this is no archive, it is damaged, or a member is no plain file below the folder.
+        OutputError: the folder cannot be written, or has no room.
+    """
+    count = counter or (lambda done, total: None)
+    try:
+        with _appearing(folder) as part:
+            if zipfile.is_zipfile(archive):
+                _unpack_zip(archive, part, count)
+            elif tarfile.is_tarfile(archive):
+                _unpack_tar(archive, part, count)
+            else:
+                raise DownloadError(
+                    f"{archive}: expected a zip or tar archive, found another kind of file: fetch it again"
+                )
+    except _DAMAGE as error:
+        raise DownloadError(f"{archive}: the archive is damaged ({error}): remove it and fetch it again") from error
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot unpack {archive} here: {error.strerror or error}") from error
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Gives a folder that becomes ``folder`` when the block ends without an error."""
+    part = folder.with_name(f".part-{folder.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _unpack_zip(archive: Path, folder: Path, counter: Counter) -> None:
+    with zipfile.ZipFile(archive) as file:
+        members = file.infolist()
+        for member in members:
+            _check_name(archive, member.filename)
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise _refused(archive, member.filename, "is a link")
+        _check_room(archive, folder, sum(member.file_size for member in members))
+        for done, member in enumerate(members, start=1):
+            file.extract(member, folder)
+            counter(done, len(members))
+
+
+def _unpack_tar(archive: Path, folder: Path, counter: Counter) -> None:
+    _check_room(archive, folder, archive.stat().st_size)
+    with tarfile.open(archive) as file:
+        for done, member in enumerate(file, start=1):
+            _check_name(archive, member.name)
+            if not (member.isfile() or member.isdir()):
+                raise _refused(archive, member.name, "is a link, or no plain file")
+            file.extract(member, folder, filter="data")
+            counter(done, None)
+        while file.fileobj is not None and file.fileobj.read(_CHUNK):  # the checksum of a gzip file stands at its end
+            pass
+
+
+def _check_name(archive: Path, name: str) -> None:
+    windows = PureWindowsPath(name)  # knows both slashes, and drives
+    if windows.drive or windows.root or PurePosixPath(name).is_absolute():
+        raise _refused(archive, name, "has an absolute path")
+    if ".." in windows.parts:
+        raise _refused(archive, name, "climbs out of the folder")
+
+
+def _check_room(archive: Path, folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OutputError(f"{archive}: unpacked it takes {size:,} bytes, {folder.parent} has room for {free:,}")
+
+
+def _refused(archive: Path, name: str, why: str) -> DownloadError:
+    return DownloadError(f"{archive}: member {name!r} {why}: nothing of this archive is used")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloslim.downloads.archives import stem_of, unpack
+from yoloslim.downloads.archives import unpack
 from yoloslim.errors import DownloadError, OutputError
 
 FILES = {"set/images/a.jpg": b"picture", "set/labels/ä b.txt": b"0 .5 .5 1 1"}
@@ -81,7 +81,7 @@ def test_a_member_that_would_lie_elsewhere_is_refused(tmp_path: Path, name: str,
     with pytest.raises(DownloadError, match=f"member .* {why}: nothing of this archive is used"):
         unpack(archive, tmp_path / "below" / "a")
 
-    assert list((tmp_path / "below").iterdir()) == []
+    assert list((tmp_path / "below" / "a").iterdir()) == []
     assert not (tmp_path / "out.txt").exists()
 
 
@@ -92,7 +92,7 @@ def test_links_and_devices_of_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
     with pytest.raises(DownloadError, match=r"member 'set/link' is a link, or no plain file"):
         unpack(archive, tmp_path / "a")
 
-    assert not (tmp_path / "a").exists()
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 def test_links_of_a_zip_are_refused(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DownloadError, match=r"the archive is damaged .*: remove it and fetch it again"):
         unpack(archive, tmp_path / "below" / "a")
 
-    assert list((tmp_path / "below").iterdir()) == []
+    assert list((tmp_path / "below" / "a").iterdir()) == []
 
 
 def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="the archive is damaged"):
         unpack(archive, tmp_path / "a")
 
-    assert not (tmp_path / "a").exists()
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
@@ -137,13 +137,19 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_call_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".part-a" / "set").mkdir(parents=True)
-    (tmp_path / ".part-a" / "set" / "half.jpg").write_text("half")
+    (tmp_path / "a" / ".part-a.zip" / "set").mkdir(parents=True)
+    (tmp_path / "a" / ".part-a.zip" / "set" / "half.jpg").write_text("half")
 
     unpack(zipped(tmp_path / "a.zip", FILES), tmp_path / "a")
 
     assert contents(tmp_path / "a") == FILES
-    assert not (tmp_path / ".part-a").exists()
+
+
+def test_archives_with_the_same_folders_lie_together(tmp_path: Path) -> None:
+    unpack(zipped(tmp_path / "a.zip", FILES), tmp_path / "a")
+    unpack(zipped(tmp_path / "b.zip", {"set/images/b.jpg": b"other", "set/images/a.jpg": b"newer"}), tmp_path / "a")
+
+    assert contents(tmp_path / "a") == {**FILES, "set/images/b.jpg": b"other", "set/images/a.jpg": b"newer"}
 
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,9 +158,3 @@ def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypa
 
     with pytest.raises(OutputError, match=r"a\.zip: unpacked it takes 18 bytes, .* has room for 10"):
         unpack(zipped(tmp_path / "a.zip", FILES), tmp_path / "a")
-
-
-def test_the_stem_of_an_archive_has_no_suffix() -> None:
-    names = ["hand_dataset.tar.gz", "VOCtest_06-Nov-2007.tar", "train2017.zip", "a.tgz", "plain"]
-
-    assert [stem_of(name) for name in names] == ["hand_dataset", "VOCtest_06-Nov-2007", "train2017", "a", "plain"]

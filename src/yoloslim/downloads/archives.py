@@ -1,4 +1,4 @@
-"""Archives unpacked into folders: only plain files, only below the folder, all of them or none."""
+"""Archives unpacked into folders: only plain files, only below the folder, and all of them or none."""
 
 from __future__ import annotations
 
@@ -28,19 +28,12 @@ _DAMAGE = (
     RuntimeError,  # a zip that is encrypted, or compressed in a way that nobody knows here
 )
 _CHUNK = 1 << 20
-_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
-
-
-def stem_of(name: str) -> str:
-    """Gives the name of an archive without what tells its kind: ``hand_dataset`` for ``hand_dataset.tar.gz``."""
-    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
 
 
 def unpack(archive: Path, folder: Path, counter: Counter | None = None) -> None:
-    """Unpacks a zip or tar archive into a new folder, which appears whole or not at all.
+    """Unpacks a zip or tar archive into a folder, beside what is there; a file of the same name is replaced.
 
-    Args:
-        folder: must not exist; what a call that was killed left beside it is removed.
+    Nothing appears before all members are read and found good.
 
     Raises:
         DownloadError: this is no archive, it is damaged, or a member is no plain file below the folder.
@@ -48,7 +41,7 @@ def unpack(archive: Path, folder: Path, counter: Counter | None = None) -> None:
     """
     count = counter or (lambda done, total: None)
     try:
-        with _appearing(folder) as part:
+        with _emptied(folder / f".part-{archive.name}") as part:
             if zipfile.is_zipfile(archive):
                 _unpack_zip(archive, part, count)
             elif tarfile.is_tarfile(archive):
@@ -57,6 +50,7 @@ def unpack(archive: Path, folder: Path, counter: Counter | None = None) -> None:
                 raise DownloadError(
                     f"{archive}: expected a zip or tar archive, found another kind of file: fetch it again"
                 )
+            _move(part, folder)
     except _DAMAGE as error:
         raise DownloadError(f"{archive}: the archive is damaged ({error}): remove it and fetch it again") from error
     except OSError as error:
@@ -64,16 +58,24 @@ def unpack(archive: Path, folder: Path, counter: Counter | None = None) -> None:
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """Gives a folder that becomes ``folder`` when the block ends without an error."""
-    part = folder.with_name(f".part-{folder.name}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+def _emptied(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder that goes when the block ends."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
-        yield part
-        part.rename(folder)
+        yield folder
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Moves what is in one folder into another of the same file system."""
+    for path in source.iterdir():
+        place = target / path.name
+        if path.is_dir() and place.is_dir():
+            _move(path, place)
+        else:
+            path.replace(place)
 
 
 def _unpack_zip(archive: Path, folder: Path, counter: Counter) -> None:

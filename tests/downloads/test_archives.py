@@ -49,17 +49,24 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_zip_is_unpacked(tmp_path: Path) -> None:
     counted: list[tuple[int, int | None]] = []
 
-    unpack(zipped(tmp_path / "a.zip", FILES), tmp_path / "new" / "a", lambda done, total: counted.append((done, total)))
+    archive = zipped(tmp_path / "a.zip", FILES)
+
+    unpack(archive, tmp_path / "new" / "a", lambda done, total: counted.append((done, total)))
 
     assert contents(tmp_path / "new" / "a") == FILES
-    assert counted == [(1, 2), (2, 2)]
+    assert counted == [(7, 18), (18, 18)]
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_a_tar_is_unpacked(tmp_path: Path, mode: str) -> None:
-    unpack(tarred(tmp_path / "a.tar", plain(FILES), mode), tmp_path / "a")
+    counted: list[tuple[int, int | None]] = []
+    archive = tarred(tmp_path / "a.tar", plain(FILES), mode)
+
+    unpack(archive, tmp_path / "a", lambda done, total: counted.append((done, total)))
 
     assert contents(tmp_path / "a") == FILES
+    assert {total for _, total in counted} == {archive.stat().st_size}
+    assert 0 < counted[-1][0] <= archive.stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,14 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from yoloslim.downloads.transfer import Progress, unseen
 from yoloslim.errors import DownloadError, OutputError
-
-Counter = Callable[[int, int | None], None]
-"""Takes the number of members that are done, and of all members, None where the archive does not tell."""
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -30,22 +28,24 @@ _DAMAGE = (
 _CHUNK = 1 << 20
 
 
-def unpack(archive: Path, folder: Path, counter: Counter | None = None) -> None:
+def unpack(archive: Path, folder: Path, progress: Progress = unseen) -> None:
     """Unpacks a zip or tar archive into a folder, beside what is there; a file of the same name is replaced.
 
     Nothing appears before all members are read and found good.
+
+    Args:
+        progress: told how many bytes are done, and how many there are.
 
     Raises:
         DownloadError: this is no archive, it is damaged, or a member is no plain file below the folder.
         OutputError: the folder cannot be written, or has no room.
     """
-    count = counter or (lambda done, total: None)
     try:
         with _emptied(folder / f".part-{archive.name}") as part:
             if zipfile.is_zipfile(archive):
-                _unpack_zip(archive, part, count)
+                _unpack_zip(archive, part, progress)
             elif tarfile.is_tarfile(archive):
-                _unpack_tar(archive, part, count)
+                _unpack_tar(archive, part, progress)
             else:
                 raise DownloadError(
                     f"{archive}: expected a zip or tar archive, found another kind of file: fetch it again"
@@ -78,29 +78,32 @@ def _move(source: Path, target: Path) -> None:
             path.replace(place)
 
 
-def _unpack_zip(archive: Path, folder: Path, counter: Counter) -> None:
+def _unpack_zip(archive: Path, folder: Path, progress: Progress) -> None:
     with zipfile.ZipFile(archive) as file:
         members = file.infolist()
         for member in members:
             _check_name(archive, member.filename)
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise _refused(archive, member.filename, "is a link")
-        _check_room(archive, folder, sum(member.file_size for member in members))
-        for done, member in enumerate(members, start=1):
+        done, total = 0, sum(member.file_size for member in members)
+        _check_room(archive, folder, total)
+        for member in members:
             file.extract(member, folder)
-            counter(done, len(members))
+            done += member.file_size
+            progress(done, total)
 
 
-def _unpack_tar(archive: Path, folder: Path, counter: Counter) -> None:
-    _check_room(archive, folder, archive.stat().st_size)
-    with tarfile.open(archive) as file:
-        for done, member in enumerate(file, start=1):
+def _unpack_tar(archive: Path, folder: Path, progress: Progress) -> None:
+    total = archive.stat().st_size
+    _check_room(archive, folder, total)
+    with archive.open("rb") as source, tarfile.open(fileobj=source) as file:
+        for member in file:
             _check_name(archive, member.name)
             if not (member.isfile() or member.isdir()):
                 raise _refused(archive, member.name, "is a link, or no plain file")
             file.extract(member, folder, filter="data")
-            counter(done, None)
-        while file.fileobj is not None and file.fileobj.read(_CHUNK):  # the checksum of a gzip file stands at its end
+            progress(source.tell(), total)
+        while file.fileobj.read(_CHUNK):  # the checksum of a gzip file stands at its end
             pass
 
 

@@ -91,6 +91,19 @@ def fetch(remote: Remote, *, trust: bool = False, progress: Progress = unseen) -
     return path
 
 
+def check_copy(remote: Remote, path: Path) -> None:
+    """Makes sure that a file which the user brought is the published one, as far as that is known.
+
+    Raises:
+        DownloadError: it has another size or hash.
+    """
+    found = known(remote)
+    if not _is_right(path, found):
+        size = f"{found.size:,} bytes" if found.size else "the published size"
+        text = f"expected {size} and SHA-256 {found.sha256 or '(not known)'}, found {path.stat().st_size:,} bytes"
+        raise DownloadError(f"{path}: {text}: this is not the file of {remote.url}, or not all of it")
+
+
 def _bring(remote: Remote, path: Path, progress: Progress) -> None:
     """Brings a file into the cache; other processes that want it wait, and find it there."""
     import pooch

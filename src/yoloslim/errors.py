@@ -6,6 +6,7 @@ YoloslimError
 ├── PlanError       a pruning plan does not fit its network
 ├── RecipeError     a recipe or an option is wrong
 ├── DataError       pictures, labels or data files are wrong
+├── DownloadError   a file cannot be fetched, or is not the one that was published
 ├── OutputError     a result cannot be written
 ├── TargetError     a network cannot run on the chosen target
 └── BackendMissing  an optional package is not installed
@@ -55,6 +56,10 @@ class RecipeError(YoloslimError):
 
 class DataError(YoloslimError):
     """Pictures, labels or data files that are wrong."""
+
+
+class DownloadError(YoloslimError):
+    """A file that cannot be fetched, or is not the one that was published."""
 
 
 class OutputError(YoloslimError):

@@ -17,6 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LINES = (
     {"errors"},
     {"files"},
+    {"downloads"},
     {"cfg"},
     {"graph"},
     {"zoo", "boxes"},
@@ -32,7 +33,7 @@ LINES = (
 RANK = {part: rank for rank, parts in enumerate(LINES) for part in parts}
 ROOT = "__init__"  # yoloslim itself: everything imports it first, so it may import nothing of the package
 
-TORCH_FREE = ["errors", "files", "cfg", "graph", "zoo", "boxes", "data", "metrics", "engine.evaluate"]
+TORCH_FREE = ["errors", "files", "downloads", "cfg", "graph", "zoo", "boxes", "data", "metrics", "engine.evaluate"]
 NEEDS_TORCH = {"yoloslim.data.loader"}  # what of these parts is there for training only
 MAX_LINES = 450
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yoloslim.cli.options import Trust
 from yoloslim.cli.outputs import check_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
@@ -29,11 +30,13 @@ def compress(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run; a run that is there goes on.")
     ] = None,
+    trust: Trust = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print it; run nothing.")] = False,
 ) -> Result:
     """Train, prune, fine-tune, export and measure, as a recipe says."""
     import tomlkit
 
+    from yoloslim.cli.detector import fetch_named
     from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.compress import check_inputs
     from yoloslim.recipes.provenance import recipe_tables
@@ -43,6 +46,7 @@ def compress(
     if out:
         check_folder("--out", out)
         found = replace(found, out=str(out))
+    fetch_named(session, found.model.weights, trust=trust)
     if dry_run:
         check_inputs(found, network_of(found.model))
         session.print(tomlkit.dumps(recipe_tables(found)))

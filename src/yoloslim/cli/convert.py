@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yoloslim.cli.options import Cfg, Names, check_count
+from yoloslim.cli.options import WEIGHTS_HELP, Cfg, Names, Trust, check_count
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def convert(
     session: Session,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .weights, .safetensors or legacy .pt file.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help=WEIGHTS_HELP)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write: .weights or .safetensors.")],
     cfg: Cfg = "",
+    trust: Trust = False,
     names: Names = None,
     cutoff: Annotated[
         int | None, typer.Option(metavar="N", callback=check_count, help="Only this many leading layers (.weights).")
@@ -39,7 +40,7 @@ def convert(
 
     if out.resolve() == source.resolve():
         raise RecipeError(f"{out}: IN and OUT are the same file; give OUT another name")
-    model = fitted(load_model(session, source, cfg, cutoff=cutoff, bn_eps=bn_eps))
+    model = fitted(load_model(session, source, cfg, trust=trust, cutoff=cutoff, bn_eps=bn_eps))
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     written = save_as(model, out, cutoff=cutoff)
     _check_neighbour(session, model, out.with_suffix(".cfg"), written)

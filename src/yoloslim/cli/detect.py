@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from yoloslim.cli.options import Cfg, Clip, Conf, Iou, Names, OutFolder, ResizeOption, Size, WeightsOrArtefact
+from yoloslim.cli.options import Cfg, Clip, Conf, Iou, Names, OutFolder, ResizeOption, Size, Trust, WeightsOrArtefact
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def detect(
         typer.Option(metavar="PATH", help="A picture, video, folder, 'pattern*.jpg', or a .txt that lists them."),
     ],
     cfg: Cfg = "",
+    trust: Trust = False,
     size: Size = "",
     resize: ResizeOption = None,
     conf: Conf = 0.25,
@@ -54,7 +55,8 @@ def detect(
     sources = find_sources(source)
     every = (*sources.pictures, *sources.videos)
     drawn = DrawnFiles(output_folder(out, "detect", Path(source).stem), every) if save else None
-    detector, known = open_detector(session, weights, cfg, size, resize, DetectSettings(conf, iou, clip=clip))
+    settings = DetectSettings(conf, iou, clip=clip)
+    detector, known = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
     run = _Run(session, detector, class_names(names, known, detector.yolos[0].classes), drawn)
     run.take(sources.pictures, run.picture)
     run.take(sources.videos, run.video)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,52 @@ if TYPE_CHECKING:
     from yoloslim.graph.graph import Graph
     from yoloslim.runtime.detector import Detector
     from yoloslim.runtime.load import Model
+    from yoloslim.weights.published import Published
 
 
-def load_model(session: Session, weights: Path, cfg: str, *, cutoff: int | None = None, bn_eps: float = 1e-5) -> Model:
-    """Gives the model of the weights and tells its notes; layers that the file lacks start from the session's seed."""
+def load_model(
+    session: Session, weights: Path, cfg: str, *, trust: bool, cutoff: int | None = None, bn_eps: float = 1e-5
+) -> Model:
+    """Gives the model of the weights and tells its notes; layers that the file lacks start from the session's seed.
+
+    Args:
+        weights: a file, or the name of published weights: these are fetched, and bring their network and class names.
+        trust: whether they may be taken where their hash is not known.
+    """
     import torch
 
     from yoloslim.cli.inputs import optional_graph
     from yoloslim.cli.reports import tell_notes
     from yoloslim.runtime.load import load
+    from yoloslim.weights.published import find_published
 
     torch.manual_seed(session.seed)
+    published = find_published(weights)
+    if published is not None:
+        weights, cfg = fetched(session, published, trust=trust), cfg or published.network
     model = load(weights, optional_graph(cfg), cutoff=cutoff, bn_eps=bn_eps)
     tell_notes(model.notes)
+    if published is not None and len(published.class_names) == model.graph.classes:
+        return replace(model, names=published.class_names)
     return model
+
+
+def fetch_named(session: Session, weights: str, *, trust: bool) -> None:
+    """Fetches the published weights that a recipe starts from, so that its stages find them in the cache."""
+    from yoloslim.weights.published import find_published
+
+    published = find_published(weights) if weights else None
+    if published is not None:
+        fetched(session, published, trust=trust)
+
+
+def fetched(session: Session, published: Published, *, trust: bool) -> Path:
+    """Gives the file of published weights; shows how it comes."""
+    from yoloslim.cli.progress import bytes_bar
+    from yoloslim.downloads.remote import fetch
+
+    with bytes_bar(session) as show:
+        return fetch(published.remote, trust=trust, progress=partial(show, published.remote.name))
 
 
 def fitted(model: Model, size: str = "", resize: ResizeMode | None = None) -> Model:
@@ -55,7 +88,14 @@ def with_resize(graph: Graph, resize: ResizeMode) -> Graph:
 
 
 def open_detector(
-    session: Session, weights: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
+    session: Session,
+    weights: Path,
+    cfg: str,
+    size: str,
+    resize: ResizeMode | None,
+    settings: DetectSettings,
+    *,
+    trust: bool,
 ) -> tuple[Detector, tuple[str, ...]]:
     """Gives a detector of any file that can detect, and its class names; for an exported file, torch is not loaded.
 
@@ -66,7 +106,7 @@ def open_detector(
 
     if is_artefact(weights):
         return _artefact_detector(session, weights, cfg, size, resize, settings)
-    model = fitted(load_model(session, weights, cfg), size, resize)
+    model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
     return detector_of(session, model, settings), model.names
 
 

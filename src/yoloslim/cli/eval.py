@@ -19,6 +19,7 @@ from yoloslim.cli.options import (
     SingleClass,
     Size,
     SplitOption,
+    Trust,
     WeightsOrArtefact,
     check_share,
 )
@@ -34,6 +35,7 @@ def evaluate(
     weights: WeightsOrArtefact,
     data: DataFile,
     cfg: Cfg = "",
+    trust: Trust = False,
     split: SplitOption = "val",
     size: Size = "",
     resize: ResizeOption = None,
@@ -58,7 +60,7 @@ def evaluate(
 
     dataset = open_dataset(session, data, split, single_class=single_class)
     settings = DetectSettings(conf, iou, clip=clip, single_class=dataset.single_class)
-    detector, _ = open_detector(session, weights, cfg, size, resize, settings)
+    detector, _ = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
     with progress_bar(session, "evaluating", len(dataset)) as progress:
         result, problems = evaluate_on(detector, dataset, batch=batch, at_conf=at_conf, progress=progress)
     told = tell_problems(problems)

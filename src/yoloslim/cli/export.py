@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from yoloslim.cli.options import Cfg, Names, ResizeOption, Size, Weights
+from yoloslim.cli.options import Cfg, Names, ResizeOption, Size, Trust, Weights
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def export(
     weights: Weights,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write, .onnx or .cfg.")],
     cfg: Cfg = "",
+    trust: Trust = False,
     kind: Annotated[
         Literal["onnx", "darknet"] | None, typer.Option("--format", help="Kind of file; default: as its name ends.")
     ] = None,
@@ -49,7 +50,7 @@ def export(
     if out.suffix != _SUFFIXES[kind]:
         raise RecipeError(f"--out {out}: expected a name that ends in {_SUFFIXES[kind]}, by which it is known")
     write = {"onnx": export_onnx, "darknet": export_darknet}[kind]
-    model = fitted(load_model(session, weights, cfg), size, resize)
+    model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     try:
         parity = write(model, out, _batches(session, model, source))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yoloslim.cli.options import Cfg, Size, WeightsOrNone
+from yoloslim.cli.options import Cfg, Size, Trust, WeightsOrNone
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ _MEBI = 2**20  # what the originals' tables call M
 _LEGEND = "sees: pixels that a cell depends on; lanes: * never removed, = tied by shortcuts"
 
 
-def info(session: Session, cfg: Cfg = "", weights: WeightsOrNone = None, size: Size = "") -> Result:
+def info(
+    session: Session, cfg: Cfg = "", weights: WeightsOrNone = None, trust: Trust = False, size: Size = ""
+) -> Result:
     """Show the layers of a network, and its totals."""
     from yoloslim.cli.inputs import sized
     from yoloslim.graph.cost import total_cost
 
-    graph = sized(_graph(session, cfg, weights), size)
+    graph = sized(_graph(session, cfg, weights, trust=trust), size)
     layers, parts, total = _layers(graph), _parts(graph), total_cost(graph)
     width, height = graph.input_shape.width, graph.input_shape.height
     _show_layers(session, graph, layers)
@@ -43,14 +45,14 @@ def info(session: Session, cfg: Cfg = "", weights: WeightsOrNone = None, size: S
     }
 
 
-def _graph(session: Session, cfg: str, weights: Path | None) -> Graph:
+def _graph(session: Session, cfg: str, weights: Path | None, *, trust: bool) -> Graph:
     from yoloslim.cli.inputs import graph_of
     from yoloslim.errors import RecipeError
 
     if weights is not None:
         from yoloslim.cli.detector import load_model
 
-        return load_model(session, weights, cfg).graph
+        return load_model(session, weights, cfg, trust=trust).graph
     if not cfg:
         raise RecipeError("info needs --cfg FILE or a zoo name, or --weights FILE with a .safetensors")
     return graph_of(cfg)

@@ -25,16 +25,22 @@ def check_count(value: int | None) -> int | None:
     return value
 
 
-_WEIGHTS_HELP = "A .weights, .safetensors or legacy .pt file."
+WEIGHTS_HELP = "A .weights, .safetensors or legacy .pt file, or a published name."
 
 Cfg = Annotated[
     str, typer.Option("--cfg", metavar="FILE|NAME", help="A cfg file or zoo name; .safetensors and .onnx need none.")
 ]
-Weights = Annotated[Path, typer.Option("--weights", metavar="FILE", help=_WEIGHTS_HELP)]
+Weights = Annotated[Path, typer.Option("--weights", metavar="FILE|NAME", help=WEIGHTS_HELP)]
 WeightsOrArtefact = Annotated[
-    Path, typer.Option("--weights", metavar="FILE", help="A .weights, .safetensors, .onnx or legacy .pt file.")
+    Path,
+    typer.Option(
+        "--weights",
+        metavar="FILE|NAME",
+        help="A .weights, .safetensors, .onnx or legacy .pt file, or a published name.",
+    ),
 ]
-WeightsOrNone = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help=_WEIGHTS_HELP)]
+WeightsOrNone = Annotated[Path | None, typer.Option("--weights", metavar="FILE|NAME", help=WEIGHTS_HELP)]
+Trust = Annotated[bool, typer.Option("--trust", help="Take a published file whose hash is not known, this once.")]
 DataFile = Annotated[str, typer.Option("--data", metavar="FILE", help="A Darknet .data file or a YAML data file.")]
 DataFileOrEmpty = Annotated[str, typer.Option("--data", metavar="FILE", help="Measure accuracy on this data file.")]
 Names = Annotated[Path | None, typer.Option("--names", metavar="FILE", help="Class names, one a line.")]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from yoloslim.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
+Show = Callable[[str, int, int | None], None]
 
 
 @contextmanager
@@ -22,15 +28,39 @@ def progress_bar(session: Session, title: str, total: int | None) -> Iterator[Ca
 
 
 @contextmanager
-def changing_bar(session: Session) -> Iterator[Callable[[str, int, int | None], None]]:
+def changing_bar(session: Session) -> Iterator[Show]:
     """Gives a function that takes a title, the number of things done and of all; a new title starts a new bar."""
     if session.quiet or not sys.stderr.isatty():
-        yield lambda title, done, total: None
+        yield _unseen
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(MofNCompleteColumn()) as show:
+        yield show
+
+
+@contextmanager
+def bytes_bar(session: Session) -> Iterator[Show]:
+    """Gives a function like that of ``changing_bar``, for bytes."""
+    if session.quiet or not sys.stderr.isatty():
+        yield _unseen
+        return
+    from rich.progress import DownloadColumn
+
+    with _bar(DownloadColumn(binary_units=False)) as show:
+        yield show
+
+
+def _unseen(title: str, done: int, total: int | None) -> None:
+    pass
+
+
+@contextmanager
+def _bar(count: ProgressColumn) -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
 

@@ -17,6 +17,7 @@ from yoloslim.cli.options import (
     SingleClass,
     Size,
     SplitOption,
+    Trust,
     Weights,
     check_count,
     check_share,
@@ -41,6 +42,7 @@ def prune(
     session: Session,
     weights: Weights,
     cfg: Cfg = "",
+    trust: Trust = False,
     method: Annotated[str, typer.Option(metavar="NAME", help="Pruning method: normal.")] = "normal",
     percent: Annotated[
         float | None,
@@ -89,7 +91,7 @@ def prune(
     folder = output_folder(out, "prune", f"{weights.stem}-pruned")
     dataset = open_dataset(session, data, split, single_class=single_class) if data else None
     training = open_dataset(session, data, "train", single_class=single_class) if recalibrate else None
-    loaded = load_model(session, weights, cfg)
+    loaded = load_model(session, weights, cfg, trust=trust)
     chosen = load_plan(plan, loaded.graph) if plan else plan_pruning(loaded.network, method, settings)
     model = _named(fitted(loaded, size, resize), dataset)
     pictures = _pictures(training, recalibrate, model, batch) if training else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from yoloslim.cli.options import Cfg, OutFolder, Resize, SingleClass, Size, WeightsOrNone, check_count
+from yoloslim.cli.options import Cfg, OutFolder, Resize, SingleClass, Size, Trust, WeightsOrNone, check_count
 from yoloslim.cli.outputs import output_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
@@ -29,6 +29,7 @@ def train(
     cfg: Cfg = "",
     data: Annotated[str, typer.Option("--data", metavar="FILE", help="A Darknet .data file or a YAML data file.")] = "",
     weights: WeightsOrNone = None,
+    trust: Trust = False,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", callback=check_count, help="Passes over the pictures; default: 100.")
     ] = None,
@@ -62,9 +63,11 @@ def train(
 
     torchrun starts it on several GPUs or machines; then --out is needed.
     """
+    from yoloslim.cli.detector import fetch_named
     from yoloslim.recipes.read import changed, parse_train_recipe, read_tables
     from yoloslim.recipes.train import RECIPE
 
+    cfg = cfg or _published_network(weights)
     sparse = {"strength": _strength(sparsity), "penalty": penalty, "schedule": schedule}
     tables: dict[str, Any] = {
         "model": {"cfg": cfg, "weights": None if weights is None else str(weights)},
@@ -83,6 +86,7 @@ def train(
         given["train"] = {"epochs": 100, **given.get("train", {})}
         recipe = parse_train_recipe(changed({**shared, **given}, changes or ()), "train")
         folder = _folder(out, name)
+    fetch_named(session, recipe.model.weights, trust=trust)
     if dry_run:
         return _checked(session, recipe)
     return _run(session, recipe, folder)
@@ -153,6 +157,14 @@ def _name(cfg: str, weights: Path | None, data: str) -> str:
     if not data or not (cfg or weights):
         raise RecipeError("train needs --cfg and --data, or --resume RUN to go on")
     return f"{Path(cfg or str(weights)).stem}-{Path(data).stem}".replace(" ", "_")
+
+
+def _published_network(weights: Path | None) -> str:
+    """The network that published weights bring with their name; empty for others."""
+    from yoloslim.weights.published import find_published
+
+    published = None if weights is None else find_published(weights)
+    return published.network if published else ""
 
 
 def _folder(out: Path | None, name: str) -> Path:

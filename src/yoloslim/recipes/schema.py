@@ -21,7 +21,7 @@ class ModelTable:
     Attributes:
         cfg: a cfg file or a name of the zoo; the class count of the data replaces its own. Empty where the weights
             bring their network with them.
-        weights: a file to start from; empty for fresh weights.
+        weights: a file to start from, or the name of published weights; empty for fresh weights.
     """
 
     cfg: str = ""

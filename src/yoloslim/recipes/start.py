@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -13,6 +12,7 @@ from yoloslim.graph.shapes import infer_shapes
 from yoloslim.nn.network import Network
 from yoloslim.runtime.load import Model, load
 from yoloslim.weights.heads import head_convolutions, with_classes
+from yoloslim.weights.published import weights_file
 
 _OBJECTS_A_PICTURE = 8.0
 """Objects expected in a picture of 640 pixels, for the bias of fresh heads (Lin et al., Focal Loss, 2017)."""
@@ -25,11 +25,12 @@ def starting_model(graph: Graph, weights: str, names: tuple[str, ...], seed: int
 
     Args:
         graph: the network; its class count is replaced by that of ``names``.
-        weights: a file for any class count; empty for fresh weights.
+        weights: a file for any class count, or the name of published weights; empty for fresh weights.
         seed: of fresh weights.
 
     Raises:
         WeightsError: the weights do not fit the network.
+        DownloadError: published weights cannot be fetched, or must be trusted first.
     """
     fitted = graph if graph.classes == len(names) else with_classes(graph, len(names))
     torch.manual_seed(seed)
@@ -37,7 +38,7 @@ def starting_model(graph: Graph, weights: str, names: tuple[str, ...], seed: int
         model = Model(Network(fitted))
         prepare_heads(model.network, tuple(head_convolutions(fitted)))
         return replace(model, names=names)
-    model = load(Path(weights), fitted)
+    model = load(weights_file(weights), fitted)
     prepare_heads(model.network, tuple(name for name in head_convolutions(fitted) if name in model.missing))
     return replace(model, names=names)
 

@@ -17,9 +17,10 @@ from yoloslim.cfg.options import kind_of, unknown_keys
 from yoloslim.cfg.schema import SCHEMA
 from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
-from yoloslim.graph.from_cfg import read_net, read_op, reads_boxes, references
+from yoloslim.graph.from_cfg import read_net, reads_boxes, references
 from yoloslim.graph.graph import Node, node_name
 from yoloslim.graph.ops import Convolution, Op, Shape, Yolo
+from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import node_shape
 
 T = TypeVar("T")

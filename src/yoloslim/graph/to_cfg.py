@@ -7,7 +7,6 @@ from functools import singledispatch
 
 from yoloslim.cfg.options import Options
 from yoloslim.cfg.sections import Option, Section, write_sections
-from yoloslim.graph.from_cfg import read_op
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import (
     AvgPool,
@@ -26,6 +25,7 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
+from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import infer_shapes
 
 

@@ -12,8 +12,8 @@ from yoloslim.engine.settings import NOMINAL_BATCH, TrainSettings
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
     """Gives SGD with Nesterov momentum; only convolution weights decay."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    decayed = [p for p in network.parameters() if p.ndim == 4]
+    others = [p for p in network.parameters() if p.ndim != 4]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.SGD(
         groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0

@@ -20,7 +20,9 @@ from yoloslim.engine.records import write_results, write_tensorboard
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.state import TrainState, load_state_file, optimizer_tensors, restore_optimizer, save_state
 from yoloslim.errors import RecipeError
+from yoloslim.graph.frozen import stops_of
 from yoloslim.losses.detection import LossTerms
+from yoloslim.nn.freeze import freeze
 from yoloslim.nn.network import Network
 
 Row = dict[str, float]
@@ -103,6 +105,7 @@ def train(
 
     Raises:
         RecipeError: the loss is not finite, or the folder holds the state of another training.
+        CfgError: ``stopbackward`` leaves no layer that learns.
         WeightsError: the state is damaged.
     """
     return _Loop(network, task, settings, device, hooks or Hooks()).run()
@@ -123,6 +126,7 @@ class _Loop:
         self.model, self.stepper = self.fabric.setup(self.network, self.optimizer)
         self.average = MovingAverage(self.network, settings.ema)
         self.averaged = copy.deepcopy(self.network)
+        self.stops = stops_of(network.graph)
         self.step, self.epoch, self.best = 0, 0, -1.0
         self.rows: list[Row] = []
 
@@ -155,6 +159,7 @@ class _Loop:
         self.hooks.on_row(row)
 
     def _step(self, batch: Batch) -> LossTerms:
+        self._freeze()
         rate = self._rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -173,6 +178,15 @@ class _Loop:
         self.hooks.after_step(self.step, rate / (1 - self.settings.momentum))
         self.average.update(self.network)
         return terms
+
+    def _freeze(self) -> None:
+        """Leaves alone the layers that the cfg excludes from this step."""
+        if not self.stops:
+            return
+        freeze(self.network, self.stops, self.step)
+        if not any(parameter.requires_grad for parameter in self.network.parameters()):
+            section = self.network.graph.nodes[self.stops[-1].layers - 1].section
+            raise section.error("stopbackward leaves no layer that learns; remove it here", key="stopbackward")
 
     def _average(self) -> None:
         self.average.copy_into(self.averaged)

@@ -17,9 +17,9 @@ from yoloslim.cfg.options import kind_of, unknown_keys
 from yoloslim.cfg.schema import SCHEMA
 from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
-from yoloslim.graph.from_cfg import read_net, reads_boxes, references
+from yoloslim.graph.from_cfg import check_shared, read_net, reads_boxes, references, shared_index, without_tail
 from yoloslim.graph.graph import Node, node_name
-from yoloslim.graph.ops import Convolution, Op, Shape, Yolo
+from yoloslim.graph.ops import Contrastive, Convolution, Op, Shape, Yolo
 from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import node_shape
 
@@ -60,12 +60,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What could be understood of a layer; ``shape`` is of its output."""
+    """What could be understood of a layer.
+
+    Attributes:
+        read: shape of its first input.
+        shape: of its output.
+        owner: the layer whose weights it uses, None for its own.
+    """
 
     section: Section
     op: Op | None
     inputs: tuple[int, ...]
-    shape: Shape | None
+    read: Shape | None = None
+    shape: Shape | None = None
+    owner: int | None = None
 
 
 def lint(text: str, path: str = "") -> tuple[Finding, ...]:
@@ -74,14 +82,17 @@ def lint(text: str, path: str = "") -> tuple[Finding, ...]:
     if not sections or _kind(sections[0]) != "net":
         line = sections[0].line if sections else 0
         return (*findings, Finding(line, "", "", "expected [net] as the first section", "error"))
-    for section in sections:
+    behind_net, tail = without_tail(sections[1:])
+    for section in (sections[0], *behind_net):
         findings += _key_findings(section)
     image = _understood(sections[0], read_net, findings)
     findings += _net_findings(sections[0])
     layers: list[_Layer] = []
-    for section in sections[1:]:
+    for section in behind_net:
         layers.append(_read_layer(section, layers, image, findings))
     findings += _layer_findings(layers)
+    if tail:
+        findings.append(_warning(tail[0], "", "(and what follows) is a classifier's and takes no part here"))
     return tuple(sorted(findings, key=lambda finding: finding.line))
 
 
@@ -193,11 +204,25 @@ def _read_layer(section: Section, layers: Sequence[_Layer], image: Shape | None,
     if kind in ("", "net") or any(shape is None for shape in shapes):
         if kind == "net":
             findings.append(_finding(section.error("is not a layer; expected it once, as the first section"), section))
-        return _Layer(section, None, inputs, None)
+        return _Layer(section, None, inputs)
     known = [shape for shape in shapes if shape is not None]
     op = _understood(section, lambda cleaned: read_op(cleaned, known), findings)
     shape = None if op is None else _shape(section, op, index, known, layers, findings)
-    return _Layer(section, op, inputs, shape)
+    owner = None if op is None else _owner(section, op, known[0], layers, findings)
+    return _Layer(section, op, inputs, known[0], shape, owner)
+
+
+def _owner(section: Section, op: Op, read: Shape, layers: Sequence[_Layer], findings: list[Finding]) -> int | None:
+    try:
+        place = shared_index(section, len(layers))
+        if place is not None and layers[place].op is not None:
+            owner = layers[place]
+            check_shared(section, op, read.channels, owner.op, (owner.read or read).channels)
+    except CfgError as error:
+        if error.key == "share_index":  # others were found before
+            findings.append(_finding(error, section))
+        return None
+    return place
 
 
 def _shape(
@@ -219,12 +244,12 @@ def _filters_fix(yolo: Yolo, layers: Sequence[_Layer]) -> Fix | None:
 
 
 def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
-    read = {place for layer in layers for place in layer.inputs}
+    read = {place for layer in layers for place in (*layer.inputs, layer.owner)}
     heads = [layer for layer in layers if isinstance(layer.op, Yolo)]
     if not heads and all(layer.op for layer in layers):
         yield Finding(0, "", "", "there is no [yolo] or [region]: this network detects nothing", "warning")
     for index, layer in enumerate(layers):
-        if index not in read and not isinstance(layer.op, Yolo) and index + 1 < len(layers):
+        if index not in read and not isinstance(layer.op, Contrastive | Yolo) and index + 1 < len(layers):
             yield _warning(layer.section, "", f"(layer {index}) is read by nothing; remove it, or route to it")
         if isinstance(layer.op, Convolution):
             yield from _convolution_findings(layer.section, layer.op)

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from yoloslim.cfg.options import Options, kind_of, unknown_keys
+from yoloslim.cfg.options import Options, idle_keys, kind_of, unknown_keys
+from yoloslim.cfg.schema import REFUSED_SECTIONS
 from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
 
@@ -48,7 +49,9 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert options_of("[convolutional]", "filters=32.0").integer("filters") == 32
 
 
-@pytest.mark.parametrize(("short", "kind"), [("conv", "convolutional"), ("max", "maxpool"), ("network", "net")])
+@pytest.mark.parametrize(
+    ("short", "kind"), [("conv", "convolutional"), ("max", "maxpool"), ("network", "net"), ("silence", "empty")]
+)
 def test_short_names_stand_for_their_section(short: str, kind: str) -> None:
     assert kind_of(Section(short)) == kind
 
@@ -57,7 +60,13 @@ def test_keys_that_the_schema_does_not_list_are_named() -> None:
     assert unknown_keys(section_of("[conv]", "filters=3", "colour=blue", "taste=good")) == ["colour", "taste"]
 
 
-@pytest.mark.parametrize("line", ["xnor=0", "antialiasing=0", "flipped=0"])
+def test_keys_that_only_darknet_heeds_are_named() -> None:
+    section = section_of("[yolo]", "mask=0", "jitter=.3", "embedding_layer=5", "colour=blue")
+
+    assert idle_keys(section) == ["embedding_layer"]
+
+
+@pytest.mark.parametrize("line", ["xnor=0", "coordconv=0", "flipped=0"])
 def test_a_refused_key_at_its_default_is_accepted(line: str) -> None:
     assert options_of("[convolutional]", line).integer("filters") == 1
 
@@ -137,15 +146,25 @@ def test_a_section_like_no_other_is_answered_with_all() -> None:
         ("convolutional", "xnor=1", "binary weights are not supported; set it to 0 and train again"),
         ("convolutional", "binary=1", "binary weights are not supported; set it to 0 and train again"),
         ("convolutional", "flipped=1", "transposed weights are of 2016's Darknet; convert them with it"),
-        ("convolutional", "antialiasing=1", "blurred strides are not supported; set it to 0 and train again"),
-        ("convolutional", "rotate=1", "rotated kernels are not supported"),
-        ("convolutional", "share_index=0", "weights shared between layers are not supported yet"),
-        ("convolutional", "share_index=-2", "weights shared between layers are not supported yet"),
-        ("maxpool", "maxpool_depth=1", "pooling over channels is not supported yet"),
-        ("shortcut", "weights_type=per_channel", "weighted shortcuts are not supported yet"),
-        ("dropout", "dropblock=1", "dropping blocks is not supported; use probability="),
+        ("convolutional", "bin_output=1", "binary weights are not supported; set it to 0 and train again"),
+        ("convolutional", "deform=1", "rotated kernels are not supported; set it to 0 and train again"),
+        ("convolutional", "sway=1", "rotated kernels are not supported; set it to 0 and train again"),
+        ("convolutional", "rotate=1", "rotated kernels are not supported; set it to 0 and train again"),
+        ("convolutional", "stretch=1", "rotated kernels are not supported; set it to 0 and train again"),
+        ("convolutional", "stretch_sway=1", "rotated kernels are not supported; set it to 0 and train again"),
+        ("convolutional", "coordconv=1", "coordinates written over channels are not supported; set it to 0"),
+        ("maxpool", "maxpool_zero_nonmax=1", "cells set to zero are not supported; set it to 0 and train again"),
+        ("reorg", "reverse=1", "only the plain form is supported; remove it"),
+        ("region", "background=1", "a background class is not supported; remove it"),
+        ("Gaussian_yolo", "yolo_point=left_top", "boxes told from a corner are not supported; train with center"),
     ],
 )
 def test_a_key_that_would_change_the_network_is_refused(section: str, line: str, reason: str) -> None:
     with pytest.raises(CfgError, match=re.escape(f"x.cfg:2: [{section}] {line}: {reason}")):
         options_of(f"[{section}]", line)
+
+
+@pytest.mark.parametrize("name", REFUSED_SECTIONS)
+def test_a_section_that_cannot_be_honoured_is_refused_by_name_with_what_to_do(name: str) -> None:
+    with pytest.raises(CfgError, match=re.escape(f"x.cfg:1: [{name}] {REFUSED_SECTIONS[name]}")):
+        kind_of(section_of(f"[{name}]"))

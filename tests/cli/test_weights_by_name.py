@@ -92,9 +92,9 @@ def test_published_weights_of_other_networks_need_a_cfg(
 ) -> None:
     monkeypatch.setenv("YOLOSLIM_MIRROR", str(weights_dir))
 
-    assert refused("info", "--weights", "yolo-fastest-1.1").endswith("add --cfg")
-    outcome = run("info", "--weights", "yolo-fastest-1.1", "--cfg", weights_dir / "yolo-fastest-1.1.cfg")
-    assert outcome.json["params"] == 332_798
+    assert refused("info", "--weights", "yoloface-500k").endswith("add --cfg")
+    outcome = run("info", "--weights", "yoloface-500k", "--cfg", weights_dir / "yoloface-500k.cfg")
+    assert outcome.json["params"] == 122_672
 
 
 def test_a_file_that_cannot_be_fetched_is_told_in_one_line(refused: Any, shared_tiny: Path) -> None:

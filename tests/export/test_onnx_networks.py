@@ -1,5 +1,6 @@
 """Whole networks give the same head maps in onnxruntime and in torch."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from yoloslim.boxes.placement import place, to_batch
 from yoloslim.cfg.schema import ACTIVATIONS
@@ -16,6 +18,7 @@ from yoloslim.engine.recalibrate import recalibrate
 from yoloslim.graph.from_cfg import read_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution
+from yoloslim.nn.network import Network
 from yoloslim.recipes.export import MAX_REL_DIFF
 from yoloslim.runtime.load import load
 from yoloslim.zoo.catalog import find, networks
@@ -50,9 +53,18 @@ blocks = st.builds(str.replace, st.sampled_from(BLOCKS), st.just("{}"), st.sampl
 def test_any_network_gives_what_torch_gives(
     tiny: Callable[..., Graph], random_network, difference, noise, sections: list[str], seed: int
 ) -> None:
-    graph = tiny(CONVOLUTION.format("leaky"), *sections, size=(12, 16))
+    network = random_network(tiny(CONVOLUTION.format("leaky"), *sections, size=(12, 16)), seed)
+    batch = noise(2, 3, 16, 12)
 
-    assert difference(random_network(graph, seed), noise(2, 3, 16, 12)) <= MAX_REL_DIFF
+    assert difference(network, batch) <= max(MAX_REL_DIFF, 10 * rounding(network, batch))
+
+
+def rounding(network: Network, batch: NDArray[np.float32]) -> float:
+    """How far torch in float32 is from torch in float64: far, where shares of sums near 0 are taken (normalize_*)."""
+    pictures = torch.from_numpy(batch)
+    with torch.inference_mode():
+        pairs = zip(network(pictures), copy.deepcopy(network).double()(pictures.double()), strict=True)
+        return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
 
 
 @pytest.mark.parametrize("name", networks())

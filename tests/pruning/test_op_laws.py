@@ -18,14 +18,20 @@ from yoloslim.compress.pruning.shrink import slice_tensors
 from yoloslim.graph.lanes import Lanes, LaneTable, lanes_of
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -50,6 +56,7 @@ channels = st.integers(1, 6)
 sides = st.integers(4, 9)
 strides = st.integers(1, 3)
 activations = st.sampled_from(sorted(ACTIVATIONS))
+blurs = st.sampled_from([0, 0, 2, 3])
 
 
 @st.composite
@@ -76,6 +83,7 @@ def convolutions(draw: st.DrawFn, groups: int, inputs: int, outputs: int) -> Cas
         groups=groups,
         batch_norm=draw(st.booleans()),
         activation=draw(activations),
+        blur=draw(blurs),
     )
     return Case(op, (draw(maps(st.just(inputs))),))
 
@@ -100,8 +108,40 @@ def depthwise(draw: st.DrawFn) -> Case:
 @st.composite
 def max_pools(draw: st.DrawFn) -> Case:
     size = draw(st.sampled_from([1, 2, 3, 5, 9, 13]))
-    padding = draw(st.integers(0, size - 1)) if size <= 4 else size - 1  # as in spatial pyramid pooling
-    return Case(MaxPool(size, draw(strides), draw(strides), padding), (draw(maps()),))
+    padding = draw(st.integers(0, size - 1)) if size <= 3 else size - 1  # as in spatial pyramid pooling
+    return Case(MaxPool(size, draw(strides), draw(strides), padding, draw(blurs)), (draw(maps()),))
+
+
+@st.composite
+def local_means(draw: st.DrawFn) -> Case:
+    size = draw(st.integers(1, 4))
+    return Case(LocalAvgPool(size, draw(strides), draw(strides), draw(st.integers(0, 2 * size - 2))), (draw(maps()),))
+
+
+@st.composite
+def pools_over_channels(draw: st.DrawFn) -> Case:
+    shape = draw(maps())
+    return Case(MaxPoolDepth(draw(st.integers(1, shape.channels))), (shape,))
+
+
+@st.composite
+def shortcuts(draw: st.DrawFn) -> Case:
+    weights = draw(st.sampled_from(["none", "per_feature", "per_channel"]))
+    normalization = draw(st.sampled_from(["none", "relu", "softmax"]))
+    return Case(Shortcut(draw(activations), weights, normalization), draw(same_size_maps(channels, least=2)))
+
+
+@st.composite
+def crops(draw: st.DrawFn) -> Case:
+    shape = draw(maps())
+    height, width = draw(st.integers(1, shape.height)), draw(st.integers(1, shape.width))
+    return Case(Crop(height, width, draw(st.booleans())), (shape,))
+
+
+@st.composite
+def dropouts(draw: st.DrawFn) -> Case:
+    cells, share = draw(st.sampled_from([(0, 0.0), (3, 0.0), (0, 0.5)]))
+    return Case(Dropout(draw(st.floats(0, 1)), cells, share), (draw(maps()),))
 
 
 @st.composite
@@ -128,7 +168,8 @@ def blocks(draw: st.DrawFn, kind: type[Reorg] | type[Reorg3d]) -> Case:
 
 @st.composite
 def heads(draw: st.DrawFn) -> Case:
-    op = Yolo(tuple(range(draw(st.integers(1, 3)))), ((1, 2), (3, 4), (5, 6)), classes=draw(st.integers(1, 3)))
+    mask, classes = tuple(range(draw(st.integers(1, 3)))), draw(st.integers(1, 3))
+    op = Yolo(mask, ((1, 2), (3, 4), (5, 6)), classes, gaussian=draw(st.booleans()))
     return Case(op, (draw(maps(st.just(op.channels))),))
 
 
@@ -140,6 +181,8 @@ CASES: list[tuple[str, type[Op], st.SearchStrategy[Case]]] = [
     ("depthwise section", Depthwise, depthwise()),
     ("squeeze and excite", SqueezeExcite, st.builds(lambda h, s: Case(SqueezeExcite(h), (s,)), channels, maps())),
     ("max-pool", MaxPool, max_pools()),
+    ("max-pool over channels", MaxPoolDepth, pools_over_channels()),
+    ("local mean", LocalAvgPool, local_means()),
     ("mean", AvgPool, st.builds(lambda s: Case(AvgPool(), (s,)), maps())),
     (
         "upsample",
@@ -151,13 +194,13 @@ CASES: list[tuple[str, type[Op], st.SearchStrategy[Case]]] = [
     ("cells to channels, old", Reorg, blocks(Reorg)),
     ("cells to channels", Reorg3d, blocks(Reorg3d)),
     ("route", Route, routes()),
-    (
-        "shortcut",
-        Shortcut,
-        st.builds(lambda a, s: Case(Shortcut(a), s), activations, same_size_maps(channels, least=2)),
-    ),
+    ("shortcut", Shortcut, shortcuts()),
+    ("product", Sam, st.builds(lambda a, s: Case(Sam(a), (s, s)), activations, maps())),
     ("scaled channels", ScaleChannels, scaled_channels()),
-    ("dropout", Dropout, st.builds(lambda p, s: Case(Dropout(p), (s,)), st.floats(0, 1), maps())),
+    ("dropout", Dropout, dropouts()),
+    ("crop", Crop, crops()),
+    ("nothing", Empty, st.builds(lambda s: Case(Empty(), (s,)), maps())),
+    ("tracked features", Contrastive, st.builds(lambda s: Case(Contrastive(), (s,)), maps())),
     ("head", Yolo, heads()),
 ]
 
@@ -245,7 +288,7 @@ def test_an_op_gives_the_shape_that_was_derived_and_a_lane_for_each_of_its_chann
     assert len(lanes_of_case(case)[0].of["out"]) == found[0]
 
 
-@given(data=st.data(), kind=st.sampled_from([c for c in CASES if c[1] in (Convolution, Depthwise, Shortcut)]))
+@given(data=st.data(), kind=st.sampled_from([c for c in CASES if c[1] in (Convolution, Depthwise, Sam, Shortcut)]))
 def test_only_outputs_that_mix_channels_are_fixed(data: st.DataObject, kind) -> None:
     case = data.draw(kind[2])
     lanes, _ = lanes_of_case(case)

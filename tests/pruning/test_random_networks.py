@@ -13,11 +13,23 @@ from yoloslim.cfg.schema import ACTIVATIONS
 from yoloslim.compress.pruning.mask import mask
 from yoloslim.compress.pruning.plan import PruningPlan
 from yoloslim.compress.pruning.shrink import shrink
+from yoloslim.graph import ops
 from yoloslim.graph.backbone import backbone_of
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.lanes import trace_lanes
-from yoloslim.graph.ops import Convolution, Reorg, Reorg3d, Route, ScaleChannels, Shape, Shortcut
+from yoloslim.graph.ops import (
+    Convolution,
+    MaxPoolDepth,
+    Op,
+    Reorg,
+    Reorg3d,
+    Route,
+    Sam,
+    ScaleChannels,
+    Shape,
+    Shortcut,
+)
 from yoloslim.graph.receptive_field import receptive_fields
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.graph.to_cfg import to_cfg
@@ -28,7 +40,12 @@ RandomNetwork = Callable[[Graph, int], Network]
 RandomPlan = Callable[[Graph, float, int], PruningPlan]
 
 NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
-HEADS = ("[yolo]\nmask=0\nclasses=1\nanchors=4,4", "[region]\nnum=1\nclasses=1\nanchors=1,1\nsoftmax=1")
+HEADS = {
+    "[yolo]\nmask=0\nclasses=1\nanchors=4,4": 6,
+    "[region]\nnum=1\nclasses=1\nanchors=1,1\nsoftmax=1": 6,
+    "[Gaussian_yolo]\nmask=0\nclasses=1\nanchors=4,4": 10,
+}
+"""Heads, and the filters that each needs before it."""
 MAX_LAYERS = 12
 activations = st.sampled_from(sorted(ACTIVATIONS))
 
@@ -69,7 +86,23 @@ def add_convolution(d: Draft) -> None:
     filters, stride = groups * d.draw(st.integers(1, max(1, 8 // groups))), d.draw(st.sampled_from([1, 1, 2]))
     norm = int(d.draw(st.booleans()))
     options = {"filters": filters, "size": size, "stride": stride, "pad": 1, "groups": groups}
-    d.add(section("convolutional", batch_normalize=norm, **options, activation=d.draw(activations)))
+    blur = d.draw(st.sampled_from([0, 0, 1, 2])) if min(d.last[1:]) > 1 else 0
+    d.add(section("convolutional", batch_normalize=norm, **options, activation=d.draw(activations), antialiasing=blur))
+
+
+def add_shared_convolution(d: Draft) -> None:
+    """Adds a convolution with the weights of an earlier one, behind one that gives it as many channels."""
+    graph = parse_cfg(d.text)
+    places = [i for i, node in enumerate(graph) if isinstance(node.op, Convolution)]
+    owner = graph.nodes[d.draw(st.sampled_from(places))]
+    op, channels = owner.op, infer_shapes(graph)[owner.inputs[0]].channels
+    norm, index = int(op.batch_norm), list(graph).index(owner)
+    share = d.draw(st.sampled_from([index, index - len(graph) - 1]))
+    same = {"filters": op.filters, "size": op.size, "groups": op.groups, "batch_normalize": norm, "share_index": share}
+    d.add(
+        section("convolutional", filters=channels, activation="leaky"),
+        section("convolutional", **same, pad=1, stride=d.draw(st.sampled_from([1, 2])), activation=d.draw(activations)),
+    )
 
 
 def add_depthwise(d: Draft) -> None:
@@ -78,8 +111,14 @@ def add_depthwise(d: Draft) -> None:
 
 def add_shortcut(d: Draft) -> None:
     layers = d.draw(st.lists(st.sampled_from(d.readable(d.last)), min_size=1, max_size=2))
-    activation = d.draw(activations)
-    d.add(section("shortcut", **{"from": ",".join(map(str, layers))}, activation=activation))
+    weights = d.draw(st.sampled_from(["none", "per_feature", "per_channel"]))
+    options = {"weights_type": weights, "weights_normalization": d.draw(st.sampled_from(["none", "relu", "softmax"]))}
+    d.add(section("shortcut", **{"from": ",".join(map(str, layers))}, activation=d.draw(activations), **options))
+
+
+def add_product(d: Draft) -> None:
+    other = d.draw(st.sampled_from([i for i in d.readable() if d.shapes[i] == d.last]))
+    d.add(section("sam", **{"from": other}, activation=d.draw(activations)))
 
 
 def add_route(d: Draft) -> None:
@@ -92,7 +131,19 @@ def add_route(d: Draft) -> None:
 
 def add_pool(d: Draft) -> None:
     stride = 2 if min(d.last[1:]) > 1 and d.draw(st.booleans()) else 1
-    d.add(section("maxpool", size=d.draw(st.sampled_from([2, 3, 5])), stride=stride))
+    kind = d.draw(st.sampled_from(["maxpool", "local_avgpool"]))
+    blur = {"antialiasing": d.draw(st.sampled_from([0, 1]))} if kind == "maxpool" else {}
+    d.add(section(kind, size=d.draw(st.sampled_from([2, 3, 5])), stride=stride, **blur))
+
+
+def add_pool_over_channels(d: Draft) -> None:
+    d.add(section("maxpool", maxpool_depth=1, out_channels=d.draw(st.integers(1, d.last.channels))))
+
+
+def add_crop(d: Draft) -> None:
+    if min(d.last[1:]) > 3:
+        sides = {"crop_height": d.last.height - 2, "crop_width": d.last.width - 2}
+        d.add(section("crop", **sides, noadjust=d.draw(st.sampled_from([0, 1]))))
 
 
 def add_upsample(d: Draft) -> None:
@@ -122,28 +173,38 @@ def add_squeeze(d: Draft) -> None:
 
 
 def add_dropout(d: Draft) -> None:
-    d.add(section("dropout", probability=0.5))
+    d.add(section("dropout", probability=0.5, dropblock=d.draw(st.sampled_from([0, 1]))))
+
+
+def add_what_does_nothing(d: Draft) -> None:
+    d.add(section(d.draw(st.sampled_from(["empty", "contrastive"]))))
 
 
 def add_head(d: Draft) -> None:
-    d.add(section("convolutional", filters=6, activation="linear"), d.draw(st.sampled_from(HEADS)))
+    head = d.draw(st.sampled_from(sorted(HEADS)))
+    d.add(section("convolutional", filters=HEADS[head], activation="linear"), head)
 
 
 STEPS = (
     add_convolution,
     add_convolution,
+    add_shared_convolution,
     add_depthwise,
     add_shortcut,
     add_shortcut,
+    add_product,
     add_route,
     add_route,
     add_pool,
+    add_pool_over_channels,
+    add_crop,
     add_upsample,
     add_reorg,
     add_scaled_channels,
     add_scaled_cells,
     add_squeeze,
     add_dropout,
+    add_what_does_nothing,
 )
 
 
@@ -170,11 +231,15 @@ def pairs_that_must_live_together(graph: Graph) -> Iterator[tuple[Channel, Chann
     for node in graph:
         counts = [shapes[name].channels for name in node.inputs]
         yield from (((node.name, i), channel) for i, channel in enumerate(sources_of(node, counts)) if channel)
-        if isinstance(node.op, Shortcut) or (isinstance(node.op, ScaleChannels) and not node.op.spatial):
+        if isinstance(node.op, Sam | Shortcut) or (isinstance(node.op, ScaleChannels) and not node.op.spatial):
             first, *others = node.inputs
             yield from (
                 ((first, i), (name, i)) for name in others for i in range(min(counts[0], shapes[name].channels))
             )
+        if node.weights_of:
+            read = graph[node.weights_of].inputs[0]
+            yield from (((node.name, i), (node.weights_of, i)) for i in range(shapes[node.name].channels))
+            yield from (((node.inputs[0], i), (read, i)) for i in range(counts[0]))
 
 
 def sources_of(node: Node, counts: list[int]) -> list[Channel | None]:
@@ -187,6 +252,8 @@ def sources_of(node: Node, counts: list[int]) -> list[Channel | None]:
     if isinstance(op, Route):
         parts = [(name, count // op.groups) for name, count in zip(names, counts, strict=True)]
         return [(name, op.group_id * part + i) for name, part in parts for i in range(part)]
+    if isinstance(op, MaxPoolDepth):
+        return [None] * op.out_channels
     if isinstance(op, Reorg | Reorg3d):
         count = counts[0] * op.stride**2
         return [None if isinstance(op, Reorg) else (names[0], i % counts[0]) for i in range(count)]
@@ -216,7 +283,9 @@ def test_the_written_cfg_of_any_network_reads_as_the_same(graph: Graph) -> None:
     text = to_cfg(graph)
     again = parse_cfg(text)
 
-    assert [(n.name, n.op, n.inputs) for n in again] == [(n.name, n.op, n.inputs) for n in graph]
+    assert [(n.name, n.op, n.inputs, n.weights_of) for n in again] == [
+        (n.name, n.op, n.inputs, n.weights_of) for n in graph
+    ]
     assert to_cfg(again) == text
 
 
@@ -293,3 +362,17 @@ def test_any_shrunk_network_can_be_shrunk_again(
     with torch.inference_mode():
         for masked, shrunk in zip(mask(once, plan)(picture), shrink(once, plan)(picture), strict=True):
             assert float((masked - shrunk).abs().max() / masked.abs().max()) <= 1e-10
+
+
+def test_these_networks_have_every_op() -> None:
+    """What is drawn here is what the op laws draw: neither leaves an op out."""
+    found: set[type[Op]] = set()
+
+    @settings(max_examples=400, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(graphs())
+    def collect(graph: Graph) -> None:
+        found.update(type(node.op) for node in graph)
+
+    collect()
+
+    assert found == {op for op in Op.__subclasses__() if getattr(ops, op.__name__) is op}

@@ -17,10 +17,12 @@ def decode(head_map: NDArray[np.float32], yolo: Yolo, size: tuple[int, int], con
     """Gives every box of one head and one picture whose objectness times class probability is above ``conf``.
 
     A box counts once for each class that reaches ``conf``. Values that are not a number, and boxes whose coordinates
-    are infinite, are dropped. Follows Darknet's ``get_yolo_box``.
+    are infinite, are dropped. Follows Darknet's ``get_yolo_box``; in a Gaussian head the certainty of a box is a factor
+    of its score too (``get_gaussian_yolo_detections``).
 
     Args:
-        head_map: shape (anchors, h, w, 5 + classes), raw: x, y, width, height, objectness, classes.
+        head_map: shape (anchors, h, w, values of a box), raw: x, y, width, height, objectness, classes; in a Gaussian
+            head an uncertainty follows each of x, y, width and height.
         yolo: the head.
         size: width and height of the network's input, pixels; the stride follows from it and the head map.
         conf: threshold, 0..1.
@@ -39,26 +41,28 @@ def decode(head_map: NDArray[np.float32], yolo: Yolo, size: tuple[int, int], con
         )
     shape = _checked_shape(head_map, yolo)
     rows = head_map.reshape(-1, shape[3])
-    cells = np.flatnonzero(rows[:, 4] > _sieve(np.float32(conf), yolo))
-    cells = cells[np.isfinite(rows[cells, :4]).all(axis=1)]
+    cells = np.flatnonzero(rows[:, yolo.objectness] > _sieve(np.float32(conf), yolo))
+    cells = cells[np.isfinite(rows[cells, : yolo.objectness]).all(axis=1)]
     rows = np.clip(rows[cells], -_SATURATION, _SATURATION)
-    index, class_ids, scores = _scores(rows[:, 4], rows[:, 5:], yolo, conf)
-    boxes = _boxes(rows[:, :4], np.unravel_index(cells, shape[:3]), shape, yolo, size)
+    likely = _probability(rows[:, yolo.objectness], yolo)
+    if yolo.gaussian:
+        likely = likely * (1 - _probability(rows[:, yolo.uncertainties], yolo).mean(axis=1))
+    index, class_ids, scores = _scores(likely, rows[:, yolo.objectness + 1 :], yolo, conf)
+    boxes = _boxes(rows[:, yolo.box], np.unravel_index(cells, shape[:3]), shape, yolo, size)
     return Detections(boxes[index], scores, class_ids)
 
 
 def _checked_shape(head_map: NDArray[np.float32], yolo: Yolo) -> tuple[int, int, int, int]:
-    anchors, channels = len(yolo.mask), 5 + yolo.classes
+    anchors, channels = len(yolo.mask), yolo.values
     if head_map.ndim != 4 or head_map.shape[0] != anchors or head_map.shape[3] != channels:
         raise ValueError(f"head map: expected shape ({anchors}, h, w, {channels}), found {head_map.shape}")
     return anchors, head_map.shape[1], head_map.shape[2], channels
 
 
 def _scores(
-    objectness: NDArray[np.float32], classes: NDArray[np.float32], yolo: Yolo, conf: float
+    probability: NDArray[np.float32], classes: NDArray[np.float32], yolo: Yolo, conf: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Row, class and score of each pair above ``conf``, from raw values of shapes (n,) and (n, classes)."""
-    probability = _probability(objectness, yolo)
+    """Row, class and score of each pair above ``conf``, from what a box is worth (n,) and raw classes (n, classes)."""
     share = np.divide(conf, probability, out=np.ones_like(probability), where=probability > conf)
     if yolo.class_score == "softmax":
         shares = _softmax(classes)

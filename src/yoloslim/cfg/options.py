@@ -6,21 +6,28 @@ import difflib
 import math
 from dataclasses import dataclass
 
-from yoloslim.cfg.schema import SCHEMA, SECTION_ALIASES, Key
+from yoloslim.cfg.schema import REFUSED_SECTIONS, SCHEMA, SECTION_ALIASES, Key
 from yoloslim.cfg.sections import Section
 from yoloslim.errors import CfgError
 
 
+def full_name(section: Section) -> str:
+    """Gives the name of a section without Darknet's other names for it."""
+    return SECTION_ALIASES.get(section.name, section.name)
+
+
 def kind_of(section: Section) -> str:
-    """Gives the schema name of a section: its name without Darknet's short forms.
+    """Gives the schema name of a section.
 
     Raises:
-        CfgError: no such section is known; names the nearest known one.
+        CfgError: the section cannot be honoured, or none of that name is known; names the nearest known one.
     """
-    name = SECTION_ALIASES.get(section.name, section.name)
+    name = full_name(section)
+    if name in REFUSED_SECTIONS:
+        raise section.error(REFUSED_SECTIONS[name])
     if name not in SCHEMA:
         near = difflib.get_close_matches(name, SCHEMA, n=1)
-        hint = f"; did you mean [{near[0]}]?" if near else f"; known: {', '.join(sorted(SCHEMA))}"
+        hint = f"; did you mean [{near[0]}]?" if near else f"; known: {', '.join(sorted(SCHEMA, key=str.lower))}"
         raise section.error(f"is not a section that can be read{hint}")
     return name
 
@@ -41,6 +48,12 @@ def wrong_values(section: Section) -> list[CfgError]:
         except CfgError as error:
             errors.append(error)
     return errors
+
+
+def idle_keys(section: Section) -> list[str]:
+    """Gives the keys of a section that are kept without an effect here, and known for one in Darknet."""
+    known = SCHEMA[kind_of(section)]
+    return [option.key for option in section.options if option.key in known and known[option.key].idle]
 
 
 @dataclass(frozen=True, slots=True)

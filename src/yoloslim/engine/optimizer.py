@@ -14,10 +14,9 @@ _ADAM_BETA2 = 0.999
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Gives the optimiser of what is not frozen; only convolution weights decay."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in learning if parameter.ndim > 1]
-    others = [parameter for parameter in learning if parameter.ndim <= 1]
+    """Gives the optimiser; only convolution weights decay. What takes no gradient does not move."""
+    decayed = [parameter for parameter in network.parameters() if parameter.ndim == 4]
+    others = [parameter for parameter in network.parameters() if parameter.ndim != 4]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     rate, momentum = settings.learning_rate, settings.momentum
     if settings.optimizer == "sgd":

@@ -62,14 +62,12 @@ def make_fabric(settings: TrainSettings, device: str, processes: Processes) -> F
     return fabric
 
 
-def with_synchronised_norms(network: Network) -> nn.Module:
-    """Gives a module that computes as ``network`` with batch statistics over all processes, and shares its tensors."""
+def with_synchronised_norms(network: Network) -> Network:
+    """Gives a network that computes as ``network`` with batch statistics over all processes, and shares its tensors."""
     shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
     convert = nn.SyncBatchNorm.convert_sync_batchnorm
-    converted: nn.Module = convert(copy.deepcopy(network, shared))  # type: ignore[no-untyped-call]
+    converted: Network = convert(copy.deepcopy(network, shared))  # type: ignore[no-untyped-call]
     for module in converted.modules():
         if isinstance(module, nn.SyncBatchNorm):
-            module.num_batches_tracked = torch.tensor(
-                0, device=module.weight.device
-            )  # torch counts here; our batch-norms have no counter
+            module.num_batches_tracked = torch.zeros((), device=module.weight.device)  # torch counts here
     return converted

@@ -15,7 +15,6 @@ from lightning_fabric import seed_everything
 from torch import Tensor
 
 from yoloslim.engine.allocator import keep_large_blocks
-from yoloslim.engine.freeze import freeze
 from yoloslim.engine.optimizer import MovingAverage, learning_rate, load_state, make_optimizer
 from yoloslim.engine.processes import make_fabric, started_processes, with_synchronised_norms
 from yoloslim.engine.records import write_results, write_tensorboard
@@ -23,7 +22,9 @@ from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.state import TrainState, load_state_file, optimizer_tensors, restore_optimizer, save_state
 from yoloslim.engine.task import Batch, Hooks, Row, Task, Trained
 from yoloslim.errors import RecipeError, is_out_of_memory
+from yoloslim.graph.frozen import matching_nodes, stops_of
 from yoloslim.losses.detection import LossTerms
+from yoloslim.nn.freeze import freeze
 from yoloslim.nn.network import Network
 
 _TERMS = ("loss", "box", "objectness", "classes")
@@ -41,6 +42,7 @@ def train(
     Raises:
         RecipeError: the loss is not finite, there is not enough memory, a setting cannot be honoured, or the folder
             holds the state of another training.
+        CfgError: ``stopbackward`` leaves no layer that learns.
         WeightsError: the state is damaged.
     """
     return _Loop(network, task, settings, device, hooks or Hooks()).run()
@@ -54,19 +56,19 @@ class _Loop:
         self.fabric = make_fabric(settings, device, self.processes)
         seed_everything(settings.seed + self.processes.rank, verbose=False)  # of dropout; each process its own
         self.network = network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        frozen = freeze(self.network, settings.freeze)
+        self.frozen = matching_nodes(network.graph, settings.freeze)
         self.optimizer = make_optimizer(network, settings)
-        module = with_synchronised_norms(self.network) if settings.sync_batch_norm else self.network
-        self.frozen = [module.get_submodule(name) for name in frozen]
+        self.module = with_synchronised_norms(self.network) if settings.sync_batch_norm else self.network
         self.model: Any
         self.model, self.stepper = self.fabric.setup(
-            torch.compile(module) if settings.compile else module,  # type: ignore[arg-type]
+            torch.compile(self.module) if settings.compile else self.module,  # type: ignore[arg-type]
             self.optimizer,
         )
         self.average = MovingAverage(self.network, settings.ema)
         self.averaged = copy.deepcopy(self.network)
         self.epoch, self.batch, self.step = 0, 0, 0  # done; batches of the epoch that has begun
         self.sums = dict.fromkeys(_TERMS, 0.0)
+        self.stops = stops_of(network.graph)
         self.rows: list[Row] = []
 
     def run(self) -> Trained:
@@ -92,8 +94,6 @@ class _Loop:
     def _run_epoch(self) -> None:
         start = time.perf_counter()
         self.model.train()
-        for module in self.frozen:
-            module.eval()  # what does not learn keeps its statistics too
         batches = iter(self.task.batches(self.epoch, self.batch))
         while group := list(islice(batches, self.settings.batches_per_step)):
             self._step(group)
@@ -109,6 +109,7 @@ class _Loop:
 
     def _step(self, group: Sequence[Batch]) -> None:
         """Moves the optimiser once, along the mean gradient of the batches."""
+        self._freeze()
         rate = self._rate(self.step)
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate
@@ -146,6 +147,18 @@ class _Loop:
         mean = cast(Tensor, self.fabric.all_reduce(sums, reduce_op="mean"))
         self.sums = dict.fromkeys(_TERMS, 0.0)
         return dict(zip(_TERMS, (mean / self.task.batches_per_epoch).tolist(), strict=True))
+
+    def _freeze(self) -> None:
+        """Leaves alone the layers that the cfg or the settings exclude from this step."""
+        if not self.stops and not self.frozen:
+            return
+        freeze(self.module, self.stops, self.step, self.frozen)
+        if any(parameter.requires_grad for parameter in self.network.parameters()):
+            return
+        if self.stops:
+            section = self.network.graph.nodes[self.stops[-1].layers - 1].section
+            raise section.error("stopbackward leaves no layer that learns; remove it here", key="stopbackward")
+        raise RecipeError(f"freeze: nothing is left to learn; {len(self.frozen)} nodes are frozen")
 
     def _average(self) -> None:
         self.average.copy_into(self.averaged)

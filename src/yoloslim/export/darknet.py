@@ -42,7 +42,7 @@ def darknet_form(graph: Graph, tensors: Tensors) -> tuple[Graph, dict[str, NDArr
         if isinstance(node.op, SqueezeExcite):
             _add_squeeze_excite(nodes, found, inputs[0], shapes[node.name].channels, own)
         else:
-            _add(nodes, found, _plain(node, len(nodes), inputs), own)
+            _add(nodes, found, _plain(node, len(nodes), inputs, names.get(node.weights_of, "")), own)
         names[node.name] = nodes[-1].name
     return replace(graph, nodes=tuple(nodes)), found
 
@@ -59,12 +59,12 @@ def _is_of(key: str, node: Node) -> bool:
     return key.startswith(f"{node.name}.")
 
 
-def _plain(node: Node, index: int, inputs: Sequence[str]) -> Node:
+def _plain(node: Node, index: int, inputs: Sequence[str], weights_of: str) -> Node:
     """The node in its new place, a depthwise section as a grouped convolution."""
     if isinstance(node.op, Depthwise):
         return _made("convolutional", node.op.as_convolution(), index, inputs)
     kind = node.name.split("_", 1)[1]
-    return Node(node_name(index, kind), node.op, tuple(inputs), node.section)
+    return Node(node_name(index, kind), node.op, tuple(inputs), node.section, weights_of)
 
 
 def _made(kind: str, op: Op, index: int, inputs: Sequence[str], references: Sequence[int] = ()) -> Node:

@@ -58,7 +58,7 @@ def export_onnx(path: str | Path, description: Description, tensors: Tensors) ->
 def onnx_model(description: Description, tensors: Tensors) -> onnx.ModelProto:
     """Gives the ONNX form of a network, as ``export_onnx`` writes it, checked in full by the onnx package.
 
-    It has one output a head, named after its ``[yolo]`` node, shape (batch, anchors, h, w, 5 + classes), raw values.
+    It has one output a head, named after its node, shape (batch, anchors, h, w, values of a box), raw.
 
     Raises:
         BackendMissing: the onnx package is not installed.
@@ -79,7 +79,7 @@ def written_nodes(graph: Graph, tensors: Tensors) -> tuple[list[OnnxNode], dict[
     nodes: list[OnnxNode] = []
     constants: dict[str, NDArray[Any]] = {}
     for node in graph:
-        writer = NodeWriter(node.name, tensors)
+        writer = NodeWriter(node.name, tensors, node.weights_of)
         result = writer.finish(to_onnx(node.op, writer, [values[name] for name in node.inputs]))
         values[node.name] = Value(result, shapes[node.name])
         nodes.extend(writer.nodes)

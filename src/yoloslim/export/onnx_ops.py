@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from yoloslim.errors import TargetError
@@ -13,21 +14,31 @@ from yoloslim.export.onnx_activations import activated
 from yoloslim.export.onnx_writer import NodeWriter, Value
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
+    Shape,
     Shortcut,
     SqueezeExcite,
     Upsample,
     Yolo,
 )
+from yoloslim.nn.layers.blur import TAPS
 from yoloslim.nn.layers.conv_block import DARKNET_BN_EPS
+from yoloslim.nn.layers.join import normalized
+from yoloslim.nn.layers.resample import pool_padding
 
 _CHANNELS = 1  # axis
 
@@ -47,12 +58,12 @@ def _(op: Convolution, writer: NodeWriter, inputs: Sequence[Value]) -> str:
         writer.weights("weight", weight),
         writer.weights("bias", bias),
         kernel_shape=(op.size, op.size),
-        strides=(op.stride_y, op.stride_x),
+        strides=op.strides,
         pads=(op.pad * op.dilation,) * 4,
         dilations=(op.dilation, op.dilation),
         group=op.groups,
     )
-    return activated(writer, y, op.activation)
+    return _blurred(writer, activated(writer, y, op.activation), op, op.filters)
 
 
 @to_onnx.register
@@ -71,15 +82,33 @@ def _(op: SqueezeExcite, writer: NodeWriter, inputs: Sequence[Value]) -> str:
 
 @to_onnx.register
 def _(op: MaxPool, writer: NodeWriter, inputs: Sequence[Value]) -> str:
-    x, (_, height, width) = inputs[0]
-    top, bottom = pool_padding(op, height, op.stride_y)
-    left, right = pool_padding(op, width, op.stride_x)
-    pads = (top, left, bottom, right)
+    x, shape = inputs[0]
+    pads = _pads(op, shape, op.strides)
     if max(pads) >= op.size:  # ONNX forbids it; Darknet gives the lowest float there, torch -inf
         raise TargetError(
             f"{writer.name}: padding={op.padding} puts whole windows of size={op.size} outside of the map"
         )
-    return writer.add("MaxPool", x, kernel_shape=(op.size, op.size), strides=(op.stride_y, op.stride_x), pads=pads)
+    y = writer.add("MaxPool", x, kernel_shape=(op.size, op.size), strides=op.strides, pads=pads)
+    return _blurred(writer, y, op, shape.channels)
+
+
+@to_onnx.register
+def _(op: MaxPoolDepth, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    x, (channels, height, width) = inputs[0]
+    rows = -(-channels // op.out_channels)
+    missing = rows * op.out_channels - channels
+    if missing:
+        x = writer.add("Pad", x, writer.integers(0, 0, 0, 0, 0, missing, 0, 0), writer.number(float("-inf")))
+    rows_apart = writer.add("Reshape", x, writer.integers(0, rows, op.out_channels, height, width))
+    return writer.add("ReduceMax", rows_apart, axes=(1,), keepdims=0)
+
+
+@to_onnx.register
+def _(op: LocalAvgPool, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    strides = (op.stride_y, op.stride_x)
+    pads = _pads(op, inputs[0].shape, strides)
+    size = (op.size, op.size)
+    return writer.add("AveragePool", inputs[0].name, kernel_shape=size, strides=strides, pads=pads)
 
 
 @to_onnx.register
@@ -117,10 +146,21 @@ def _(op: Route, writer: NodeWriter, inputs: Sequence[Value]) -> str:
 
 @to_onnx.register
 def _(op: Shortcut, writer: NodeWriter, inputs: Sequence[Value]) -> str:
-    total, (channels, _, _) = inputs[0]
-    for value in inputs[1:]:
-        total = writer.add("Add", total, _in_channels(writer, value, channels))
+    terms = [_in_channels(writer, value, inputs[0].shape.channels) for value in inputs]
+    if op.weights != "none":
+        factors = normalized(torch.from_numpy(writer.tensor("weights")), op.normalization).numpy()
+        shaped = factors.reshape(len(inputs), -1, 1, 1)
+        constants = [writer.weights(f"weight_{index}", factor) for index, factor in enumerate(shaped)]
+        terms = [writer.add("Mul", term, constant) for term, constant in zip(terms, constants, strict=True)]
+    total, *others = terms
+    for term in others:
+        total = writer.add("Add", total, term)
     return activated(writer, total, op.activation)
+
+
+@to_onnx.register
+def _(op: Sam, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    return activated(writer, writer.add("Mul", inputs[0].name, inputs[1].name), op.activation)
 
 
 @to_onnx.register
@@ -130,7 +170,18 @@ def _(op: ScaleChannels, writer: NodeWriter, inputs: Sequence[Value]) -> str:
 
 
 @to_onnx.register
-def _(op: Dropout, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+def _(op: Crop, writer: NodeWriter, inputs: Sequence[Value]) -> str:
+    x, (_, height, width) = inputs[0]
+    top, left = (height - op.height) // 2, (width - op.width) // 2
+    starts, ends = writer.integers(top, left), writer.integers(top + op.height, left + op.width)
+    y = writer.add("Slice", x, starts, ends, writer.integers(2, 3))
+    return writer.add("Sub", writer.add("Mul", y, writer.number(2.0)), writer.number(1.0)) if op.scaled else y
+
+
+@to_onnx.register(Contrastive)
+@to_onnx.register(Dropout)
+@to_onnx.register(Empty)
+def _(op: Op, writer: NodeWriter, inputs: Sequence[Value]) -> str:
     return inputs[0].name
 
 
@@ -149,12 +200,26 @@ def folded_weights(writer: NodeWriter) -> tuple[NDArray[np.float64], NDArray[np.
     return writer.tensor("conv.weight") * scale[:, None, None, None], bias
 
 
-def pool_padding(op: MaxPool, side: int, stride: int) -> tuple[int, int]:
-    """Gives the cells before and behind a side of the map that windows really reach (maxpool_layer.c)."""
-    before = op.padding // 2
-    windows = (side + op.padding - op.size) // stride + 1
-    reach = (windows - 1) * stride + op.size
-    return before, max(0, reach - side - before)
+def _pads(op: MaxPool | LocalAvgPool, shape: Shape, strides: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Cells above, left, below and right that windows really reach."""
+    top, bottom = pool_padding(op, shape.height, strides[0])
+    left, right = pool_padding(op, shape.width, strides[1])
+    return top, left, bottom, right
+
+
+def _blurred(writer: NodeWriter, x: str, op: Convolution | MaxPool, channels: int) -> str:
+    if not op.blur:
+        return x
+    kernel = np.tile(np.outer(TAPS[op.blur], TAPS[op.blur]), (channels, 1, 1, 1))
+    return writer.add(
+        "Conv",
+        x,
+        writer.weights(f"blur_{op.blur}", kernel),
+        kernel_shape=(op.blur, op.blur),
+        strides=(op.stride_y, op.stride_x),
+        pads=((op.blur - 1) // 2,) * 4,
+        group=channels,
+    )
 
 
 def _part(writer: NodeWriter, value: Value, op: Route) -> str:

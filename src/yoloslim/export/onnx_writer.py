@@ -42,6 +42,7 @@ class NodeWriter:
     Args:
         name: of the node; everything that is written is named after it.
         tensors: of the whole network, by name in the state dict.
+        owner: name of the node whose tensors it uses, where that is another one.
 
     Attributes:
         name: of the node.
@@ -49,19 +50,20 @@ class NodeWriter:
         constants: by name; int64 or float32. Equal names of two writers hold equal values.
     """
 
-    def __init__(self, name: str, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, name: str, tensors: Mapping[str, NDArray[np.float32]], owner: str = "") -> None:
         self.name = name
         self._tensors = tensors
+        self._owner = owner or name
         self.nodes: list[OnnxNode] = []
         self.constants: dict[str, NDArray[Any]] = {}
 
     def tensor(self, key: str) -> NDArray[np.float64]:
         """Gives a tensor of the node, in float64."""
-        return self._tensors[f"{self.name}.{key}"].astype(np.float64)
+        return self._tensors[f"{self._owner}.{key}"].astype(np.float64)
 
     def weights(self, key: str, values: NDArray[np.float64]) -> str:
-        """Adds a constant of this node, as float32, and gives its name."""
-        return self._constant(f"{self.name}.{key}", values.astype(np.float32))
+        """Adds a constant of this node, as float32, and gives its name; nodes with the same tensors share it."""
+        return self._constant(f"{self._owner}.{key}", values.astype(np.float32))
 
     def number(self, value: float) -> str:
         """Adds a scalar and gives its name."""

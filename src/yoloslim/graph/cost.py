@@ -9,14 +9,20 @@ from functools import singledispatch
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -24,7 +30,7 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
-from yoloslim.graph.shapes import infer_shapes
+from yoloslim.graph.shapes import convolved_shape, infer_shapes
 
 _NO_BATCH_NORM = (1, 1)
 _BATCH_NORM = (2, 4)
@@ -62,7 +68,8 @@ def total_cost(graph: Graph) -> Cost:
 def node_costs(graph: Graph) -> dict[str, Cost]:
     """Gives the cost of every node at the network's input size."""
     shapes = infer_shapes(graph)
-    return {node.name: cost_of(node.op, [shapes[i] for i in node.inputs], shapes[node.name]) for node in graph}
+    costs = {node.name: cost_of(node.op, [shapes[i] for i in node.inputs], shapes[node.name]) for node in graph}
+    return costs | {node.name: Cost(macs=costs[node.name].macs) for node in graph if node.weights_of}
 
 
 @singledispatch
@@ -74,7 +81,13 @@ def cost_of(op: Op, inputs: Sequence[Shape], output: Shape) -> Cost:
 @cost_of.register
 def _(op: Convolution, inputs: Sequence[Shape], output: Shape) -> Cost:
     weights = op.filters * (inputs[0].channels // op.groups) * op.size**2
-    return _convolution_cost(weights, op.filters, op.batch_norm, output)
+    convolved = convolved_shape(op, inputs[0])
+    return _convolution_cost(weights, op.filters, op.batch_norm, convolved) + _blur_cost(op, output)
+
+
+@cost_of.register
+def _(op: MaxPool, inputs: Sequence[Shape], output: Shape) -> Cost:
+    return _blur_cost(op, output)
 
 
 @cost_of.register
@@ -88,14 +101,24 @@ def _(op: SqueezeExcite, inputs: Sequence[Shape], output: Shape) -> Cost:
     return Cost(weights, weights, weights)
 
 
+@cost_of.register
+def _(op: Shortcut, inputs: Sequence[Shape], output: Shape) -> Cost:
+    each = {"none": 0, "per_feature": 1, "per_channel": output.channels}[op.weights]
+    return Cost(len(inputs) * each, len(inputs) * each)
+
+
 @cost_of.register(AvgPool)
+@cost_of.register(Contrastive)
+@cost_of.register(Crop)
 @cost_of.register(Dropout)
-@cost_of.register(MaxPool)
+@cost_of.register(Empty)
+@cost_of.register(LocalAvgPool)
+@cost_of.register(MaxPoolDepth)
 @cost_of.register(Reorg)
 @cost_of.register(Reorg3d)
 @cost_of.register(Route)
+@cost_of.register(Sam)
 @cost_of.register(ScaleChannels)
-@cost_of.register(Shortcut)
 @cost_of.register(Upsample)
 @cost_of.register(Yolo)
 def _(op: Op, inputs: Sequence[Shape], output: Shape) -> Cost:
@@ -105,3 +128,7 @@ def _(op: Op, inputs: Sequence[Shape], output: Shape) -> Cost:
 def _convolution_cost(weights: int, filters: int, batch_norm: bool, output: Shape) -> Cost:
     trainable, stored = _BATCH_NORM if batch_norm else _NO_BATCH_NORM
     return Cost(weights + trainable * filters, weights + stored * filters, weights * output.height * output.width)
+
+
+def _blur_cost(op: Convolution | MaxPool, output: Shape) -> Cost:
+    return Cost(macs=op.blur**2 * output.channels * output.height * output.width)

@@ -1,33 +1,18 @@
-"""Sections -> graph: what each section means (AlexeyAB's Darknet, parser.c)."""
+"""Sections -> graph: which layers a cfg has, and what each reads (AlexeyAB's Darknet, parser.c)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
-from yoloslim.cfg.options import Options, kind_of, unknown_keys
+from yoloslim.cfg.options import Options, full_name, idle_keys, kind_of, unknown_keys
+from yoloslim.cfg.schema import HEAD_SECTIONS, IDLE_SECTIONS, NOT_SHARED, TAIL_SECTIONS
 from yoloslim.cfg.sections import Section, parse_sections, read_sections
 from yoloslim.errors import CfgError
 from yoloslim.graph.graph import IMAGE, Graph, Node, node_name
-from yoloslim.graph.ops import (
-    AvgPool,
-    Convolution,
-    Depthwise,
-    Dropout,
-    MaxPool,
-    Op,
-    Reorg,
-    Reorg3d,
-    Route,
-    ScaleChannels,
-    Shape,
-    Shortcut,
-    SqueezeExcite,
-    Upsample,
-    Yolo,
-)
+from yoloslim.graph.ops import Convolution, Op, Shape, Yolo
+from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import node_shape
 
 _log = logging.getLogger(__name__)
@@ -50,25 +35,39 @@ def parse_cfg(text: str, path: str = "") -> Graph:
 def from_sections(sections: Sequence[Section], path: str = "") -> Graph:
     """Gives the network of ``[net]`` and the layers after it, with every shape checked; ``path`` is only for messages.
 
+    Of a classifier, which has no heads, it is the backbone: the layers before ``[softmax]`` and the like.
+
     Raises:
-        CfgError: a section is unknown, malformed, or does not fit the ones before it.
+        CfgError: a section is unknown, cannot be honoured, is malformed, or does not fit the ones before it.
     """
     if not sections or kind_of(sections[0]) != "net":
         line = sections[0].line if sections else 0
         raise CfgError("expected [net] as the first section", path=path, line=line)
+    layers, tail = without_tail(sections[1:])
+    kinds = [kind_of(section) for section in layers]  # what cannot be honoured is told before what [net] lacks
     image = read_net(sections[0])
     nodes: list[Node] = []
     shapes = {IMAGE: image}
-    for section in sections[1:]:
+    for section, kind in zip(layers, kinds, strict=True):
         inputs = _inputs(section, nodes)
         op = read_op(section, [shapes[name] for name in inputs])
-        node = Node(node_name(len(nodes), kind_of(section)), op, inputs, section)
+        owner = _weights_owner(section, op, shapes[inputs[0]].channels, nodes, shapes)
+        node = Node(node_name(len(nodes), kind), op, inputs, section, owner)
         shapes[node.name] = node_shape(node, [shapes[name] for name in inputs])
         nodes.append(node)
     if not nodes:
         raise sections[0].error("has no layers after it")
-    _report_unknown_keys(sections)
-    return Graph(tuple(nodes), image, sections[0])
+    _report_without_effect((sections[0], *layers), tail)
+    return Graph(tuple(nodes), image, sections[0], tail)
+
+
+def without_tail(layers: Sequence[Section]) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """Gives the layers that take part, and those at the end of a classifier, which do not."""
+    names = [full_name(section) for section in layers]
+    if HEAD_SECTIONS.isdisjoint(names):
+        end = next((index for index, name in enumerate(names) if name in TAIL_SECTIONS), len(names))
+        return tuple(layers[:end]), tuple(layers[end:])
+    return tuple(layers), ()
 
 
 def read_net(section: Section) -> Shape:
@@ -81,18 +80,6 @@ def read_net(section: Section) -> Shape:
     return Shape(net.integer("channels"), net.integer("height"), net.integer("width"))
 
 
-def read_op(section: Section, inputs: Sequence[Shape]) -> Op:
-    """Gives the op of one section, for inputs of these shapes.
-
-    Raises:
-        CfgError: a value is missing, malformed or out of range.
-    """
-    kind = kind_of(section)
-    if kind not in _READERS:
-        raise section.error("is not a layer; expected it once, as the first section")
-    return _READERS[kind](Options(section), inputs)
-
-
 def references(section: Section, index: int) -> tuple[int, ...]:
     """Gives the indices of the layers that layer ``index`` reads; -1 is the network's input.
 
@@ -100,7 +87,7 @@ def references(section: Section, index: int) -> tuple[int, ...]:
         CfgError: a reference points before the first layer or not before this one.
     """
     kind = kind_of(section)
-    key = {"route": "layers", "shortcut": "from", "scale_channels": "from"}.get(kind)
+    key = {"route": "layers", "shortcut": "from", "scale_channels": "from", "sam": "from"}.get(kind)
     if key is None:
         return (index - 1,)
     options = Options(section)
@@ -132,118 +119,66 @@ def reads_boxes(section: Section, index: int, head: str) -> CfgError:
     return section.error(f"{reads}; put a [route] to another layer before it")
 
 
-def _convolution(options: Options, inputs: Sequence[Shape]) -> Convolution:
-    size = options.integer("size")
-    stride_x, stride_y = _strides(options)
-    return Convolution(
-        filters=options.integer("filters"),
-        size=size,
-        stride_x=stride_x,
-        stride_y=stride_y,
-        pad=size // 2 if options.flag("pad") else options.integer("padding"),
-        dilation=1 if size == 1 else options.integer("dilation"),
-        groups=options.integer("groups"),
-        batch_norm=options.flag("batch_normalize"),
-        activation=options.text("activation"),
-    )
+def shared_index(section: Section, index: int) -> int | None:
+    """Gives the index of the layer whose weights layer ``index`` uses, None for its own.
+
+    Raises:
+        CfgError: the reference points before the first layer or not before this one.
+    """
+    if kind_of(section) != "convolutional":
+        return None
+    written = Options(section).integer("share_index")
+    return None if written == NOT_SHARED else _resolve(section, "share_index", written, index)
 
 
-def _depthwise(options: Options, inputs: Sequence[Shape]) -> Depthwise:
-    size = options.integer("size")
-    return Depthwise(
-        filters=options.integer("filters") if options.has("filters") else inputs[0].channels,
-        size=size,
-        stride=options.integer("stride"),
-        pad=size // 2 if options.flag("pad") else 0,
-        batch_norm=options.flag("batch_normalize"),
-        activation=options.text("activation"),
-    )
+def check_shared(section: Section, op: Op, channels: int, owner: Op | None, owner_channels: int) -> None:
+    """Checks that a convolution can use the weights of another layer.
+
+    Args:
+        channels: input channels of the convolution.
+        owner: the other layer's op.
+        owner_channels: input channels of the other layer.
+
+    Raises:
+        CfgError: the other layer is no convolution, or its weights have another shape.
+    """
+    if not isinstance(owner, Convolution):
+        raise section.error("share_index names no [convolutional] layer", key="share_index")
+    assert isinstance(op, Convolution)
+    for key in ("filters", "size", "groups", "batch_norm"):
+        ours, theirs = getattr(op, key), getattr(owner, key)
+        if ours != theirs:
+            written = {"batch_norm": "batch_normalize"}.get(key, key)
+            text = f"share_index: {written} is {int(ours)} here and {int(theirs)} in the layer with the weights"
+            raise section.error(f"{text}; make them equal", key="share_index")
+    if channels != owner_channels:
+        text = f"share_index: reads {channels} channels, the layer with the weights {owner_channels}; make them equal"
+        raise section.error(text, key="share_index")
 
 
-def _squeeze_excite(options: Options, inputs: Sequence[Shape]) -> SqueezeExcite:
-    if options.has("hidden"):
-        return SqueezeExcite(options.integer("hidden"))
-    return SqueezeExcite(max(1, inputs[0].channels // options.integer("reduction")))
+def _weights_owner(section: Section, op: Op, channels: int, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> str:
+    """The name of the node whose weights this section uses; empty for its own."""
+    index = shared_index(section, len(nodes))
+    if index is None:
+        return ""
+    owner = nodes[index]
+    check_shared(section, op, channels, owner.op, shapes[owner.inputs[0]].channels)
+    return owner.weights_of or owner.name
 
 
-def _max_pool(options: Options, inputs: Sequence[Shape]) -> MaxPool:
-    stride_x, stride_y = _strides(options)
-    size = options.integer("size") if options.has("size") else options.integer("stride")
-    padding = options.integer("padding") if options.has("padding") else size - 1
-    return MaxPool(size, stride_x, stride_y, padding)
-
-
-def _upsample(options: Options, inputs: Sequence[Shape]) -> Upsample:
-    return Upsample(options.integer("stride"), options.number("scale"))
-
-
-def _route(options: Options, inputs: Sequence[Shape]) -> Route:
-    groups, group_id = options.integer("groups"), options.integer("group_id")
-    if group_id >= groups:
-        raise options.section.error(f"group_id={group_id} is not below groups={groups}", key="group_id")
-    return Route(groups, group_id)
-
-
-def _yolo(options: Options, inputs: Sequence[Shape]) -> Yolo:
-    numbers = options.numbers("anchors")
-    if len(numbers) % 2:
-        text = f"anchors has {len(numbers)} numbers; expected width,height pairs"
-        raise options.section.error(text, key="anchors")
-    anchors = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    mask = options.integers("mask") if options.has("mask") else tuple(range(len(anchors)))
-    if max(mask) >= len(anchors):
-        text = f"mask={','.join(map(str, mask))} points beyond the {len(anchors)} anchors"
-        raise options.section.error(text, key="mask")
-    return Yolo(mask, anchors, options.integer("classes"), options.number("scale_x_y"), options.flag("new_coords"))
-
-
-def _region(options: Options, inputs: Sequence[Shape]) -> Yolo:
-    count = options.integer("num")
-    numbers = options.numbers("anchors") if options.has("anchors") else (0.5,) * 2 * count  # region_layer.c
-    if len(numbers) != 2 * count:
-        text = f"anchors has {len(numbers)} numbers; expected width,height pairs for num={count}"
-        raise options.section.error(text, key="anchors")
-    anchors = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    score: Literal["logistic", "softmax"] = "softmax" if options.flag("softmax") else "logistic"
-    return Yolo(
-        mask=tuple(range(count)),
-        anchors=anchors,
-        classes=options.integer("classes"),
-        region=True,
-        class_score="tree" if options.has("tree") else score,
-    )
-
-
-def _strides(options: Options) -> tuple[int, int]:
-    both = options.integer("stride")
-    across, down = options.integer("stride_x"), options.integer("stride_y")
-    return across if across > 0 else both, down if down > 0 else both
-
-
-_READERS: dict[str, Callable[[Options, Sequence[Shape]], Op]] = {
-    "convolutional": _convolution,
-    "depthwise": _depthwise,
-    "se": _squeeze_excite,
-    "maxpool": _max_pool,
-    "avgpool": lambda options, inputs: AvgPool(),
-    "upsample": _upsample,
-    "reorg": lambda options, inputs: Reorg(options.integer("stride")),
-    "reorg3d": lambda options, inputs: Reorg3d(options.integer("stride")),
-    "route": _route,
-    "shortcut": lambda options, inputs: Shortcut(options.text("activation")),
-    "scale_channels": lambda options, inputs: ScaleChannels(options.text("activation"), options.flag("scale_wh")),
-    "dropout": lambda options, inputs: Dropout(options.number("probability")),
-    "yolo": _yolo,
-    "region": _region,
-}
-
-
-def _report_unknown_keys(sections: Iterable[Section]) -> None:
+def _report_without_effect(sections: Sequence[Section], tail: Sequence[Section]) -> None:
+    """Says once what is kept on writing and does nothing."""
+    path = sections[0].path or "cfg"
     places: dict[str, int] = {}
     for section in sections:
-        for key in unknown_keys(section):
+        if kind_of(section) in IDLE_SECTIONS:
+            places.setdefault(f"[{section.name}]", section.line)
+        for key in (*unknown_keys(section), *idle_keys(section)):
             option = section.find(key)
             places.setdefault(f"[{section.name}] {key}", option.line if option else 0)
     if places:
         listed = ", ".join(f"{key} (line {line})" for key, line in places.items())
-        _log.warning("%s: keys kept on writing but without effect here: %s", next(iter(sections)).path or "cfg", listed)
+        _log.warning("%s: keys kept on writing but without effect here: %s", path, listed)
+    if tail:
+        place = f"[{tail[0].name}] (line {tail[0].line})"
+        _log.warning("%s: the layers from %s on are a classifier's; those before it are its backbone", path, place)

@@ -20,12 +20,14 @@ class Node:
         name: ``<index>_<op>``, for instance ``012_convolutional``; also the prefix of its tensors.
         inputs: names of the nodes it reads, or ``image``, in the order that its op expects.
         section: the cfg section, with the keys that the op does not know.
+        weights_of: name of the convolution whose weights it uses (``share_index``); empty for its own.
     """
 
     name: str
     op: Op
     inputs: tuple[str, ...]
     section: Section
+    weights_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,13 @@ class Graph:
     Attributes:
         input_shape: channels, height and width of the picture it reads.
         section: the ``[net]`` section.
+        tail: sections behind the last node, which take no part: those of a classifier, behind its backbone.
     """
 
     nodes: tuple[Node, ...]
     input_shape: Shape
     section: Section
+    tail: tuple[Section, ...] = ()
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -57,7 +61,7 @@ class Graph:
 
     @property
     def heads(self) -> tuple[tuple[Node, Yolo], ...]:
-        """The ``[yolo]`` nodes with their ops, in the order of the cfg."""
+        """The heads with their ops, in the order of the cfg."""
         return tuple((node, node.op) for node in self.nodes if isinstance(node.op, Yolo))
 
     @property

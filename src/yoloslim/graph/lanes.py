@@ -26,14 +26,20 @@ from yoloslim.cfg.schema import MIXING_ACTIVATIONS
 from yoloslim.graph.graph import IMAGE, Graph
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shortcut,
     SqueezeExcite,
@@ -113,6 +119,9 @@ def trace_lanes(graph: Graph) -> Lanes:
     table.fix(of[IMAGE])
     for node in graph:
         of[node.name] = lanes_of(node.op, [of[name] for name in node.inputs], table)
+        if node.weights_of:  # the same weights: channels go from both layers or from none
+            table.tie(of[node.name], of[node.weights_of])
+            table.tie(of[node.inputs[0]], of[graph[node.weights_of].inputs[0]])
     return table.finish(of)
 
 
@@ -139,9 +148,10 @@ def _(op: Depthwise, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     return _fixed_if_mixing(op.activation, inputs[0], table)
 
 
-@lanes_of.register
-def _(op: Reorg, inputs: Sequence[Lane], table: LaneTable) -> Lane:
-    output = table.new(len(inputs[0]) * op.stride**2)
+@lanes_of.register(MaxPoolDepth)
+@lanes_of.register(Reorg)
+def _(op: MaxPoolDepth | Reorg, inputs: Sequence[Lane], table: LaneTable) -> Lane:
+    output = table.new(op.out_channels if isinstance(op, MaxPoolDepth) else len(inputs[0]) * op.stride**2)
     table.fix(inputs[0])  # an output channel mixes several input channels
     table.fix(output)
     return output
@@ -161,8 +171,9 @@ def _(op: Route, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     return np.concatenate(inputs)
 
 
-@lanes_of.register
-def _(op: Shortcut, inputs: Sequence[Lane], table: LaneTable) -> Lane:
+@lanes_of.register(Sam)
+@lanes_of.register(Shortcut)
+def _(op: Sam | Shortcut, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     for lane in inputs[1:]:
         table.tie(inputs[0], lane)
     return _fixed_if_mixing(op.activation, inputs[0], table)
@@ -178,17 +189,21 @@ def _(op: ScaleChannels, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     return _fixed_if_mixing(op.activation, features, table)
 
 
-@lanes_of.register
-def _(op: Yolo, inputs: Sequence[Lane], table: LaneTable) -> Lane:
+@lanes_of.register(Contrastive)
+@lanes_of.register(Yolo)
+def _(op: Contrastive | Yolo, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     table.fix(inputs[0])
     return inputs[0]
 
 
-@lanes_of.register(SqueezeExcite)
-@lanes_of.register(MaxPool)
 @lanes_of.register(AvgPool)
-@lanes_of.register(Upsample)
+@lanes_of.register(Crop)
 @lanes_of.register(Dropout)
+@lanes_of.register(Empty)
+@lanes_of.register(LocalAvgPool)
+@lanes_of.register(MaxPool)
+@lanes_of.register(SqueezeExcite)
+@lanes_of.register(Upsample)
 def _(op: Op, inputs: Sequence[Lane], table: LaneTable) -> Lane:
     return inputs[0]
 

@@ -17,9 +17,10 @@ from yoloslim.cfg.options import kind_of, unknown_keys, wrong_values
 from yoloslim.cfg.schema import SCHEMA
 from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
-from yoloslim.graph.from_cfg import read_net, read_op, reads_boxes, references
+from yoloslim.graph.from_cfg import check_shared, read_net, reads_boxes, references, shared_index, without_tail
 from yoloslim.graph.graph import Node, node_name
-from yoloslim.graph.ops import Convolution, Op, Shape, Yolo
+from yoloslim.graph.ops import Contrastive, Convolution, Op, Shape, Yolo
+from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import node_shape
 
 T = TypeVar("T")
@@ -67,12 +68,20 @@ class _Map:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What could be understood of a layer; ``output`` is the map that it gives."""
+    """What could be understood of a layer.
+
+    Attributes:
+        output: the map that it gives.
+        channels: of its first input.
+        owner: the layer whose weights it uses, None for its own.
+    """
 
     section: Section
     op: Op | None
     inputs: tuple[int, ...]
     output: _Map
+    channels: int = 0
+    owner: int | None = None
 
 
 _ALL = frozenset({"channels", "size"})
@@ -90,14 +99,17 @@ def lint(text: str, path: str = "") -> tuple[Finding, ...]:
     if not sections or _kind(sections[0]) != "net":
         line = sections[0].line if sections else 0
         return (*findings, Finding(line, "", "", "expected [net] as the first section", "error"))
-    for section in sections:
+    behind_net, tail = without_tail(sections[1:])
+    for section in (sections[0], *behind_net):
         findings += _key_findings(section)
     findings += _net_findings(sections[0])
     image = _read_image(sections[0], findings)
     layers: list[_Layer] = []
-    for section in sections[1:]:
+    for section in behind_net:
         layers.append(_read_layer(section, layers, image, findings))
     findings += _layer_findings(layers)
+    if tail:
+        findings.append(_warning(tail[0], "", "(and what follows) is a classifier's and takes no part here"))
     return tuple(sorted(findings, key=lambda finding: finding.line))
 
 
@@ -231,12 +243,26 @@ def _read_layer(section: Section, layers: Sequence[_Layer], image: _Map, finding
     unsure = frozenset[str]().union(*(found.unsure for found in maps))
     shape = _shape(section, op, maps, layers, findings if unsure.isdisjoint(_matters(op)) else [])
     kept = unsure - {"channels"} if isinstance(op, Convolution) else unsure
-    return _Layer(section, op, places, _Map(shape, kept | _sides(wrong)) if shape else _Map(maps[0].shape, _ALL))
+    output = _Map(shape, kept | _sides(wrong)) if shape else _Map(maps[0].shape, _ALL)
+    owner = _owner(section, op, maps[0].shape.channels, layers, findings)
+    return _Layer(section, op, places, output, maps[0].shape.channels, owner)
 
 
 def _matters(op: Op) -> frozenset[str]:
     """The sides of its inputs that decide whether an op can be."""
     return frozenset({"channels"}) if isinstance(op, Yolo) else _ALL
+
+
+def _owner(section: Section, op: Op, channels: int, layers: Sequence[_Layer], findings: list[Finding]) -> int | None:
+    try:
+        place = shared_index(section, len(layers))
+        if place is not None and layers[place].op is not None:
+            check_shared(section, op, channels, layers[place].op, layers[place].channels)
+    except CfgError as error:
+        if error.key == "share_index":  # others were found before
+            findings.append(_finding(error, section))
+        return None
+    return place
 
 
 def _shape(
@@ -259,12 +285,13 @@ def _filters_fix(yolo: Yolo, layers: Sequence[_Layer]) -> Fix | None:
 
 
 def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
-    read = {place for layer in layers for place in layer.inputs}
+    read = {place for layer in layers for place in (*layer.inputs, layer.owner)}
     heads = [layer for layer in layers if isinstance(layer.op, Yolo)]
     if not heads and all(layer.op for layer in layers):
         yield Finding(0, "", "", "there is no [yolo] or [region]: this network detects nothing", "warning")
     for index, layer in enumerate(layers):
-        if index not in read and layer.op and not isinstance(layer.op, Yolo) and index + 1 < len(layers):
+        is_end = isinstance(layer.op, Contrastive | Yolo)
+        if index not in read and layer.op and not is_end and index + 1 < len(layers):
             yield _warning(layer.section, "", f"(layer {index}) is read by nothing; remove it, or route to it")
         if isinstance(layer.op, Convolution):
             yield from _convolution_findings(layer.section, layer.op)

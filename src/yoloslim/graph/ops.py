@@ -31,6 +31,8 @@ class Convolution(Op):
     Attributes:
         pad: zeros on each side in units of ``dilation`` (Darknet pads ``pad * dilation`` pixels, im2col_cpu_ext).
         groups: number of groups; equal to the input channels for a depthwise convolution.
+        blur: side of the binomial filter behind the activation that takes the strides (``antialiasing``; Zhang, Making
+            Convolutional Networks Shift-Invariant Again, 2019), 3 or 2; 0 for none.
     """
 
     filters: int
@@ -42,6 +44,12 @@ class Convolution(Op):
     groups: int = 1
     batch_norm: bool = False
     activation: str = "logistic"
+    blur: int = 0
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Strides of the convolution itself, down and across: 1 where the blur takes them."""
+        return (1, 1) if self.blur else (self.stride_y, self.stride_x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,34 @@ class SqueezeExcite(Op):
 
 @dataclass(frozen=True, slots=True)
 class MaxPool(Op):
-    """``[maxpool]``: ``padding`` is the total on both sides, ``size - 1`` unless set; cells outside never win."""
+    """``[maxpool]``: ``padding`` is the total on both sides, ``size - 1`` unless set; cells outside never win.
+
+    Attributes:
+        blur: side of the binomial filter behind it that takes the strides, as of ``Convolution``.
+    """
+
+    size: int
+    stride_x: int
+    stride_y: int
+    padding: int
+    blur: int = 0
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Strides of the pooling itself, down and across: 1 where the blur takes them."""
+        return (1, 1) if self.blur else (self.stride_y, self.stride_x)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPoolDepth(Op):
+    """``[maxpool]`` with ``maxpool_depth``: channel ``g`` is the largest of input channels ``g + k * out_channels``."""
+
+    out_channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAvgPool(Op):
+    """``[local_avgpool]``: mean of each window of a ``MaxPool``; cells outside of the map do not count."""
 
     size: int
     stride_x: int
@@ -136,9 +171,17 @@ class Route(Op):
 
 @dataclass(frozen=True, slots=True)
 class Shortcut(Op):
-    """``[shortcut]``: the sum of all inputs, in the channels of the first; shorter inputs add to the front ones."""
+    """``[shortcut]``: the sum of all inputs, in the channels of the first; shorter inputs add to the front ones.
+
+    Attributes:
+        weights: whether each input, or each channel of each input, is multiplied by a learned weight.
+        normalization: how the weights of all inputs are made to sum to about 1: as shares of those above 0, or of
+            their exponentials.
+    """
 
     activation: str = "linear"
+    weights: Literal["none", "per_feature", "per_channel"] = "none"
+    normalization: Literal["none", "relu", "softmax"] = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +197,48 @@ class ScaleChannels(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Sam(Op):
+    """``[sam]``: the product of two maps of one shape, value by value (spatial attention; YOLOv4, 2020)."""
+
+    activation: str = "linear"
+
+
+@dataclass(frozen=True, slots=True)
 class Dropout(Op):
-    """``[dropout]``: zeroes activations with ``probability`` in training, nothing otherwise."""
+    """``[dropout]``: zeroes activations with ``probability`` in training, nothing otherwise.
+
+    Attributes:
+        block_cells: side of the squares that are zeroed as a whole (``dropblock``; Ghiasi et al., DropBlock, 2018).
+        block_share: the same as a share of the map's sides, 0..1. Both are 0 where single values are zeroed.
+    """
 
     probability: float = 0.5
+    block_cells: int = 0
+    block_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crop(Op):
+    """``[crop]``: the middle of the map; ``scaled`` takes its values from 0..1 to -1..1 (old classifiers)."""
+
+    height: int
+    width: int
+    scaled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(Op):
+    """``[empty]``: gives its input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrastive(Op):
+    """``[contrastive]``: gives its input, by which Darknet tells tracked objects apart; a loss that only it trains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Yolo(Op):
-    """``[yolo]``, and YOLOv2's ``[region]``: reads its input as boxes; the input is the head map.
+    """``[yolo]``, ``[Gaussian_yolo]`` and YOLOv2's ``[region]``: reads its input as boxes; the input is the head map.
 
     Attributes:
         mask: indices into ``anchors`` of the boxes that each cell of this head predicts.
@@ -172,6 +248,8 @@ class Yolo(Op):
         new_coords: head map values are used as they are and sizes are ``(2 w)^2 * anchor`` (YOLOv4-csp).
         region: the section is ``[region]``, whose anchors are in cells of the head map.
         class_score: of a class value; ``tree`` is YOLO9000's softmax along a tree of classes.
+        gaussian: each of the four values of a box is followed by its uncertainty, a logit, and a score is objectness
+            times class probability times certainty, 1 less the mean uncertainty (Choi et al., Gaussian YOLOv3, 2019).
     """
 
     mask: tuple[int, ...]
@@ -181,6 +259,27 @@ class Yolo(Op):
     new_coords: bool = False
     region: bool = False
     class_score: Literal["logistic", "softmax", "tree"] = "logistic"
+    gaussian: bool = False
+
+    @property
+    def box(self) -> slice:
+        """Where x, y, width and height stand among the values of one box."""
+        return slice(0, 8, 2) if self.gaussian else slice(0, 4)
+
+    @property
+    def uncertainties(self) -> slice:
+        """Where the uncertainties of x, y, width and height stand; none but in a Gaussian head."""
+        return slice(1, 8, 2) if self.gaussian else slice(0, 0)
+
+    @property
+    def objectness(self) -> int:
+        """Where the objectness stands among the values of one box; the classes follow."""
+        return 8 if self.gaussian else 4
+
+    @property
+    def values(self) -> int:
+        """How many values one box has: ``5 + classes``, or ``9 + classes`` with uncertainties."""
+        return self.objectness + 1 + self.classes
 
     def used_anchors(self, stride: tuple[float, float]) -> tuple[tuple[float, float], ...]:
         """Gives the anchors of this head in pixels of the network's input, in the order of ``mask``.
@@ -193,5 +292,5 @@ class Yolo(Op):
 
     @property
     def channels(self) -> int:
-        """Channels that this head's input must have: ``len(mask) * (5 + classes)``."""
-        return len(self.mask) * (5 + self.classes)
+        """Channels that this head's input must have: ``len(mask) * values``."""
+        return len(self.mask) * self.values

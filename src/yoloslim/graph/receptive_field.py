@@ -9,14 +9,20 @@ from typing import NamedTuple
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shortcut,
     SqueezeExcite,
@@ -90,7 +96,7 @@ def window_of(op: Op) -> Window:
 
 @window_of.register
 def _(op: Convolution) -> Window:
-    return Window(op.dilation * (op.size - 1) + 1, op.stride_x, op.stride_y)
+    return Window(op.dilation * (op.size - 1) + _blurred(op), op.stride_x, op.stride_y)
 
 
 @window_of.register
@@ -100,7 +106,17 @@ def _(op: Depthwise) -> Window:
 
 @window_of.register
 def _(op: MaxPool) -> Window:
+    return Window(op.size - 1 + _blurred(op), op.stride_x, op.stride_y)
+
+
+@window_of.register
+def _(op: LocalAvgPool) -> Window:
     return Window(op.size, op.stride_x, op.stride_y)
+
+
+def _blurred(op: Convolution | MaxPool) -> int:
+    """Cells that the blur behind an op reads; 1 where there is none."""
+    return max(1, op.blur)
 
 
 @window_of.register
@@ -119,8 +135,13 @@ def _(op: Reorg | Reorg3d) -> Window:
     return Window(op.stride, op.stride, op.stride)
 
 
+@window_of.register(Contrastive)
+@window_of.register(Crop)
 @window_of.register(Dropout)
+@window_of.register(Empty)
+@window_of.register(MaxPoolDepth)
 @window_of.register(Route)
+@window_of.register(Sam)
 @window_of.register(ScaleChannels)
 @window_of.register(Shortcut)
 @window_of.register(SqueezeExcite)

@@ -13,14 +13,20 @@ from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import Lanes
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shortcut,
     SqueezeExcite,
@@ -67,11 +73,17 @@ def _(op: Depthwise, inputs: Sequence[tuple[int, int]], outputs: int) -> Op:
 
 
 @resized.register(AvgPool)
+@resized.register(Contrastive)
+@resized.register(Crop)
 @resized.register(Dropout)
+@resized.register(Empty)
+@resized.register(LocalAvgPool)
 @resized.register(MaxPool)
+@resized.register(MaxPoolDepth)
 @resized.register(Reorg)
 @resized.register(Reorg3d)
 @resized.register(Route)
+@resized.register(Sam)
 @resized.register(ScaleChannels)
 @resized.register(Shortcut)
 @resized.register(SqueezeExcite)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import singledispatch
 
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -68,8 +75,9 @@ def _(op: Convolution, inputs: Sequence[Shape]) -> Shape:
     channels, height, width = inputs[0]
     if channels % op.groups or op.filters % op.groups:
         raise ValueError(f"groups={op.groups} does not divide {channels} input channels and filters={op.filters}")
-    span, pad = op.dilation * (op.size - 1) + 1, op.pad * op.dilation
-    return Shape(op.filters, _windows(height, span, op.stride_y, 2 * pad), _windows(width, span, op.stride_x, 2 * pad))
+    span, pad, (down, across) = op.dilation * (op.size - 1) + 1, op.pad * op.dilation, op.strides
+    convolved = Shape(op.filters, _windows(height, span, down, 2 * pad), _windows(width, span, across, 2 * pad))
+    return _blurred(convolved, op)
 
 
 @output_shape.register
@@ -83,6 +91,23 @@ def _(op: Depthwise, inputs: Sequence[Shape]) -> Shape:
 @output_shape.register
 def _(op: MaxPool, inputs: Sequence[Shape]) -> Shape:
     channels, height, width = inputs[0]
+    down, across = op.strides
+    rows, columns = _windows(height, op.size, down, op.padding), _windows(width, op.size, across, op.padding)
+    return _blurred(Shape(channels, rows, columns), op)
+
+
+@output_shape.register
+def _(op: MaxPoolDepth, inputs: Sequence[Shape]) -> Shape:
+    if op.out_channels > inputs[0].channels:
+        raise ValueError(f"out_channels={op.out_channels} is more than the {inputs[0].channels} input channels")
+    return Shape(op.out_channels, *inputs[0][1:])
+
+
+@output_shape.register
+def _(op: LocalAvgPool, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    if op.padding >= 2 * op.size - 1:
+        raise ValueError(f"padding={op.padding} puts whole windows of size={op.size} outside of the map")
     rows = _windows(height, op.size, op.stride_y, op.padding)
     return Shape(channels, rows, _windows(width, op.size, op.stride_x, op.padding))
 
@@ -136,9 +161,26 @@ def _(op: ScaleChannels, inputs: Sequence[Shape]) -> Shape:
     return features
 
 
-@output_shape.register(SqueezeExcite)
+@output_shape.register
+def _(op: Sam, inputs: Sequence[Shape]) -> Shape:
+    if len(inputs) != 2 or inputs[0] != inputs[1]:
+        raise ValueError(f"needs one layer in from= of its own shape, found {' and '.join(map(_text, inputs))}")
+    return inputs[0]
+
+
+@output_shape.register
+def _(op: Crop, inputs: Sequence[Shape]) -> Shape:
+    channels, height, width = inputs[0]
+    if op.height > height or op.width > width:
+        raise ValueError(f"cuts {op.width}x{op.height} cells out of a map of {width}x{height}")
+    return Shape(channels, op.height, op.width)
+
+
+@output_shape.register(Contrastive)
 @output_shape.register(Dropout)
-def _(op: SqueezeExcite | Dropout, inputs: Sequence[Shape]) -> Shape:
+@output_shape.register(Empty)
+@output_shape.register(SqueezeExcite)
+def _(op: Op, inputs: Sequence[Shape]) -> Shape:
     return inputs[0]
 
 
@@ -146,9 +188,25 @@ def _(op: SqueezeExcite | Dropout, inputs: Sequence[Shape]) -> Shape:
 def _(op: Yolo, inputs: Sequence[Shape]) -> Shape:
     found = inputs[0].channels
     if found != op.channels:
-        need = f"{len(op.mask)} anchors x (5 + {op.classes} classes) = {op.channels}"
+        need = f"{len(op.mask)} anchors x ({op.values - op.classes} + {op.classes} classes) = {op.channels}"
         raise ValueError(f"needs {need} input channels, found {found}; set filters= before it, or classes= and mask=")
     return inputs[0]
+
+
+def convolved_shape(op: Convolution, shape: Shape) -> Shape:
+    """Gives the shape of a convolution's map, which its blur has not made smaller yet."""
+    return output_shape(replace(op, stride_x=1, stride_y=1, blur=0) if op.blur else op, [shape])
+
+
+def _blurred(shape: Shape, op: Convolution | MaxPool) -> Shape:
+    if not op.blur:
+        return shape
+    padding = 2 * ((op.blur - 1) // 2)
+    rows, columns = (
+        _windows(side, op.blur, stride, padding)
+        for side, stride in ((shape.height, op.stride_y), (shape.width, op.stride_x))
+    )
+    return Shape(shape.channels, rows, columns)
 
 
 def _windows(side: int, size: int, stride: int, padding: int) -> int:

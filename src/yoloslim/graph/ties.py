@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from yoloslim.cfg.schema import MIXING_ACTIVATIONS
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.lanes import Lanes
-from yoloslim.graph.ops import Convolution, Depthwise, Reorg, Route, ScaleChannels, Shortcut, Yolo
+from yoloslim.graph.ops import (
+    Contrastive,
+    Convolution,
+    Depthwise,
+    MaxPoolDepth,
+    Reorg,
+    Route,
+    Sam,
+    ScaleChannels,
+    Shortcut,
+    Yolo,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +87,13 @@ def _writers(graph: Graph, lanes: Lanes, asked: NDArray[np.bool_]) -> Iterator[B
 
 def _joints(graph: Graph, lanes: Lanes, asked: NDArray[np.bool_]) -> Iterator[Bond]:
     for node in graph:
-        if isinstance(node.op, Shortcut) or (isinstance(node.op, ScaleChannels) and not node.op.spatial):
-            count = int(asked[lanes.of[node.name]].sum())
-            if count:
-                yield Bond(node.name, count, f"ties them in {' and '.join(node.inputs)}")
+        count = int(asked[lanes.of[node.name]].sum())
+        if count and (
+            isinstance(node.op, Sam | Shortcut) or (isinstance(node.op, ScaleChannels) and not node.op.spatial)
+        ):
+            yield Bond(node.name, count, f"ties them in {' and '.join(node.inputs)}")
+        if node.weights_of and (count := count + int(asked[lanes.of[node.inputs[0]]].sum())):
+            yield Bond(node.name, count, f"uses the weights of {node.weights_of}: what one loses the other loses")
 
 
 def _needs(graph: Graph, lanes: Lanes, asked: NDArray[np.bool_]) -> Iterator[Bond]:
@@ -97,11 +111,13 @@ def _need(node: Node) -> tuple[tuple[str, ...], str]:
     op = node.op
     if isinstance(op, Yolo):
         return node.inputs, "reads them as boxes"
-    if isinstance(op, Reorg):
+    if isinstance(op, Contrastive):
+        return node.inputs, "tells tracked objects apart by them, in Darknet"
+    if isinstance(op, MaxPoolDepth | Reorg):
         return (*node.inputs, node.name), "mixes them"
     if isinstance(op, ScaleChannels) and op.spatial:
         return node.inputs[:1], "reads them as one scale a cell"
-    if isinstance(op, Convolution | Depthwise | Shortcut | ScaleChannels) and op.activation in MIXING_ACTIVATIONS:
+    if isinstance(op, Convolution | Depthwise | Sam | Shortcut | ScaleChannels) and op.activation in MIXING_ACTIVATIONS:
         return (node.name,), f"activation={op.activation} mixes them"
     return (), ""
 

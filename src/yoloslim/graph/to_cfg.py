@@ -7,18 +7,23 @@ from functools import singledispatch
 
 from yoloslim.cfg.options import Options
 from yoloslim.cfg.sections import Option, Section, write_sections
-from yoloslim.graph.from_cfg import read_op
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -26,6 +31,7 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
+from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import infer_shapes
 
 
@@ -35,14 +41,13 @@ def to_cfg(graph: Graph) -> str:
 
 
 def to_sections(graph: Graph) -> tuple[Section, ...]:
-    """Gives ``[net]`` and one section a node, each as it was read but for what changed."""
+    """Gives ``[net]``, one section a node, each as it was read but for what changed, and the tail."""
     shapes = infer_shapes(graph)
     order = {node.name: index for index, node in enumerate(graph)} | {IMAGE: -1}
     sections = [graph.section]
     for index, node in enumerate(graph):
-        inputs = [order[name] for name in node.inputs]
-        sections.append(_section(node, index, inputs, [shapes[name] for name in node.inputs]))
-    return tuple(sections)
+        sections.append(_section(node, index, order, [shapes[name] for name in node.inputs]))
+    return (*sections, *graph.tail)
 
 
 @singledispatch
@@ -64,6 +69,7 @@ def _(op: Convolution) -> dict[str, str]:
         **({} if op.dilation == 1 else {"dilation": str(op.dilation)}),
         **({} if op.groups == 1 else {"groups": str(op.groups)}),
         "activation": op.activation,
+        **_blur_option(op.blur),
     }
 
 
@@ -86,12 +92,23 @@ def _(op: SqueezeExcite) -> dict[str, str]:
 
 @options_of.register
 def _(op: MaxPool) -> dict[str, str]:
-    padding = {} if op.padding == op.size - 1 else {"padding": str(op.padding)}
-    return {"size": str(op.size), **_stride_options(op.stride_x, op.stride_y), **padding}
+    return {**_window_options(op), **_blur_option(op.blur)}
 
 
 @options_of.register
-def _(op: AvgPool) -> dict[str, str]:
+def _(op: MaxPoolDepth) -> dict[str, str]:
+    return {"maxpool_depth": "1", "out_channels": str(op.out_channels)}
+
+
+@options_of.register
+def _(op: LocalAvgPool) -> dict[str, str]:
+    return _window_options(op)
+
+
+@options_of.register(AvgPool)
+@options_of.register(Contrastive)
+@options_of.register(Empty)
+def _(op: Op) -> dict[str, str]:
     return {}
 
 
@@ -113,6 +130,12 @@ def _(op: Route) -> dict[str, str]:
 
 @options_of.register
 def _(op: Shortcut) -> dict[str, str]:
+    weights = {"weights_type": op.weights, "weights_normalization": op.normalization}
+    return {"activation": op.activation, **(weights if op.weights != "none" else {})}
+
+
+@options_of.register
+def _(op: Sam) -> dict[str, str]:
     return {"activation": op.activation}
 
 
@@ -123,7 +146,15 @@ def _(op: ScaleChannels) -> dict[str, str]:
 
 @options_of.register
 def _(op: Dropout) -> dict[str, str]:
-    return {"probability": _number(op.probability)}
+    cells = {"dropblock": "1", "dropblock_size_abs": str(op.block_cells)} if op.block_cells else {}
+    share = {"dropblock": "1", "dropblock_size_rel": _number(op.block_share)} if op.block_share else {}
+    return {"probability": _number(op.probability), **cells, **share}
+
+
+@options_of.register
+def _(op: Crop) -> dict[str, str]:
+    unscaled = {} if op.scaled else {"noadjust": "1"}
+    return {"crop_height": str(op.height), "crop_width": str(op.width), **unscaled}
 
 
 @options_of.register
@@ -142,7 +173,7 @@ def _(op: Yolo) -> dict[str, str]:
     }
 
 
-_REFERENCE_KEYS = {Route: "layers", Shortcut: "from", ScaleChannels: "from"}
+_REFERENCE_KEYS = {Route: "layers", Shortcut: "from", ScaleChannels: "from", Sam: "from"}
 
 
 def section_of(kind: str, op: Op, indices: Sequence[int], extras: Mapping[str, str]) -> Section:
@@ -157,24 +188,32 @@ def section_of(kind: str, op: Op, indices: Sequence[int], extras: Mapping[str, s
     return Section(kind, tuple(Option(key, value) for key, value in options.items()))
 
 
-def _section(node: Node, index: int, inputs: Sequence[int], shapes: Sequence[Shape]) -> Section:
+def _section(node: Node, index: int, order: Mapping[str, int], shapes: Sequence[Shape]) -> Section:
     written = options_of(read_op(node.section, shapes))
     wanted = options_of(node.op)
     changes = {key: value for key, value in wanted.items() if written.get(key) != value}
     section = node.section.without(written.keys() - wanted.keys())  # at its default again: groups=1, say
-    return section.updated({**changes, **_changed_references(node, index, inputs)})
+    return section.updated({**changes, **_changed_references(node, index, order)})
 
 
-def _changed_references(node: Node, index: int, inputs: Sequence[int]) -> dict[str, str]:
-    """Relative references stay relative, absolute ones absolute; nothing when both still hold."""
+def _changed_references(node: Node, index: int, order: Mapping[str, int]) -> dict[str, str]:
+    """Relative references stay relative, absolute ones absolute; nothing when all still hold."""
+    inputs, options = [order[name] for name in node.inputs], Options(node.section)
+    if node.weights_of:
+        shared = _references([options.integer("share_index")], [order[node.weights_of]], index)
+        return {"share_index": shared} if shared else {}
     key = _REFERENCE_KEYS.get(type(node.op))
     if key is None:
         assert inputs == [index - 1], f"{node.name} can only read the layer before it"
         return {}
-    written = Options(node.section).integers(key)
-    targets = inputs if isinstance(node.op, Route) else inputs[1:]
+    wanted = _references(options.integers(key), inputs if isinstance(node.op, Route) else inputs[1:], index)
+    return {key: wanted} if wanted else {}
+
+
+def _references(written: Sequence[int], targets: Sequence[int], index: int) -> str:
+    """Indices as they are to be written; empty where the written ones still hold."""
     wanted = [target - index if old < 0 else target for target, old in zip(targets, written, strict=True)]
-    return {} if wanted == list(written) else {key: ",".join(map(str, wanted))}
+    return "" if wanted == list(written) else ",".join(map(str, wanted))
 
 
 def _number(value: float) -> str:
@@ -186,3 +225,12 @@ def _stride_options(stride_x: int, stride_y: int) -> dict[str, str]:
     if stride_x == stride_y:
         return {"stride": str(stride_x)}
     return {"stride_x": str(stride_x), "stride_y": str(stride_y)}
+
+
+def _window_options(op: MaxPool | LocalAvgPool) -> dict[str, str]:
+    padding = {} if op.padding == op.size - 1 else {"padding": str(op.padding)}
+    return {"size": str(op.size), **_stride_options(op.stride_x, op.stride_y), **padding}
+
+
+def _blur_option(blur: int) -> dict[str, str]:
+    return {"antialiasing": "2" if blur == 2 else "1"} if blur else {}

@@ -15,14 +15,15 @@ def matched_boxes(raw: Tensor, matches: Matches, yolo: Yolo, stride: tuple[float
     """Gives the boxes that the matched cells predict, shape (P, 4), centre x, centre y, width, height in cells.
 
     Args:
-        raw: shape (P, 5 + classes), the head map at the matches, float32.
+        raw: shape (P, values of a box), the head map at the matches, float32.
         stride: pixels a cell, horizontally and vertically.
     """
     corner = torch.stack([matches.column, matches.row], 1).to(raw.dtype)
     anchors = raw.new_tensor(yolo.used_anchors(stride))[matches.anchor] / raw.new_tensor(stride)
-    offset = raw[:, :2] if yolo.new_coords else raw[:, :2].sigmoid()
+    box = raw[:, yolo.box]
+    offset = box[:, :2] if yolo.new_coords else box[:, :2].sigmoid()
     centre = offset * yolo.scale_x_y - (yolo.scale_x_y - 1) / 2 + corner
-    sides = (2 * raw[:, 2:4]).square() if yolo.new_coords else raw[:, 2:4].clamp(max=_MAX_LOG_SIZE).exp()
+    sides = (2 * box[:, 2:]).square() if yolo.new_coords else box[:, 2:].clamp(max=_MAX_LOG_SIZE).exp()
     return torch.cat([centre, sides * anchors], 1)
 
 

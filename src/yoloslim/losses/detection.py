@@ -13,6 +13,7 @@ from yoloslim.graph.ops import Yolo
 from yoloslim.losses.assign import Matches, assign
 from yoloslim.losses.decode import logits_of, matched_boxes
 from yoloslim.losses.iou import IouKind, paired_iou
+from yoloslim.losses.uncertainty import surprise
 from yoloslim.losses.unlabelled import judged_cells
 
 
@@ -66,10 +67,11 @@ def detection_loss(
     """Gives the loss of a batch, computed in float32; it depends on neither the batch nor the picture size.
 
     Objectness is trained towards the overlap of the predicted box with its object, which ranks boxes by how well they
-    fit (Redmon & Farhadi, 2018, use 1). Background is trained towards 0, but for what `judged_cells` leaves out.
+    fit (Redmon & Farhadi, 2018, use 1). Background is trained towards 0, but for what `judged_cells` leaves out. Of a
+    Gaussian head the box term holds the ``surprise`` at its boxes too.
 
     Args:
-        head_maps: one a head, shape (B, anchors, h, w, 5 + classes), raw.
+        head_maps: one a head, shape (B, anchors, h, w, values of a box), raw.
         targets: shape (M, 6): picture in the batch, class, centre x, centre y, width, height as shares of the input.
         yolos: the heads.
         size: width and height of the input, pixels.
@@ -103,17 +105,20 @@ def _head_terms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sums over one head: box loss and class loss of its matches, objectness loss of its cells."""
     stride = (size[0] / head_map.shape[3], size[1] / head_map.shape[2])
-    raw = head_map[matches.cells]  # (P, 5 + classes)
+    raw = head_map[matches.cells]  # (P, values of a box)
     boxes = matched_boxes(raw, matches, yolo, stride)
     fit = paired_iou(boxes, matches.box, settings.iou)
+    misfit = (1 - fit).sum() + surprise(raw, boxes, matches, yolo).sum()
     cells = head_map.shape[:4]
     quality = fit.detach().clamp(min=0)
     wanted = head_map.new_zeros(cells.numel()).scatter_reduce(0, _flat(matches, cells), quality, "amax").view(cells)
     weights = None
     if unlabelled is not None:
         weights = judged_cells(head_map, matches, unlabelled, yolo, settings.unjudged).to(head_map.dtype)
-    objectness = F.binary_cross_entropy_with_logits(logits_of(head_map[..., 4], yolo), wanted, weights, reduction="sum")
-    return (1 - fit).sum(), objectness, _class_term(raw[:, 5:], matches, yolo, settings.label_smoothing)
+    found = logits_of(head_map[..., yolo.objectness], yolo)
+    objectness = F.binary_cross_entropy_with_logits(found, wanted, weights, reduction="sum")
+    classes = _class_term(raw[:, yolo.objectness + 1 :], matches, yolo, settings.label_smoothing)
+    return misfit, objectness, classes
 
 
 def _class_term(raw: Tensor, matches: Matches, yolo: Yolo, smooth: float) -> Tensor:

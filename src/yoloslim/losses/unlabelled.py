@@ -24,15 +24,15 @@ def judged_cells(head_map: Tensor, matches: Matches, unlabelled: Tensor, yolo: Y
     Class losses stay as they are: a labelled object is of its one class, and so of no other, labelled or not.
 
     Args:
-        head_map: shape (B, anchors, h, w, 5 + classes), raw.
+        head_map: shape (B, anchors, h, w, values of a box), raw.
         matches: cells that answer for an object; they are always judged.
         unlabelled: shape (B, classes), bool: classes that nobody looked for in a picture.
         yolo: the head.
         threshold: 0..1.
     """
     with torch.no_grad():
-        probability, class_id = _class_shares(head_map[..., 5:], yolo).max(-1)  # (B, anchors, h, w)
-        score = logits_of(head_map[..., 4], yolo).sigmoid() * probability
+        probability, class_id = _class_shares(head_map[..., yolo.objectness + 1 :], yolo).max(-1)  # (B, anchors, h, w)
+        score = logits_of(head_map[..., yolo.objectness], yolo).sigmoid() * probability
         is_unlabelled = unlabelled.gather(1, class_id.flatten(1)).view_as(class_id)
         judged = ~(is_unlabelled & (score > threshold))
         judged[matches.cells] = True

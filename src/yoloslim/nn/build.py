@@ -9,14 +9,20 @@ from torch import nn
 
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -25,10 +31,18 @@ from yoloslim.graph.ops import (
     Yolo,
 )
 from yoloslim.nn.layers.conv_block import ConvBlock
+from yoloslim.nn.layers.drop_block import DropBlock
 from yoloslim.nn.layers.head import HeadBlock
-from yoloslim.nn.layers.join import RouteBlock, ScaleChannelsBlock, ShortcutBlock
+from yoloslim.nn.layers.join import RouteBlock, SamBlock, ScaleChannelsBlock, ShortcutBlock
 from yoloslim.nn.layers.reorg import Reorg3dBlock, ReorgBlock
-from yoloslim.nn.layers.resample import AvgPoolBlock, MaxPoolBlock, UpsampleBlock
+from yoloslim.nn.layers.resample import (
+    AvgPoolBlock,
+    CropBlock,
+    LocalAvgPoolBlock,
+    MaxPoolBlock,
+    MaxPoolDepthBlock,
+    UpsampleBlock,
+)
 from yoloslim.nn.layers.squeeze_excite import SqueezeExciteBlock
 
 
@@ -59,6 +73,16 @@ def _(op: MaxPool, inputs: Sequence[Shape]) -> nn.Module:
 
 
 @build_module.register
+def _(op: MaxPoolDepth, inputs: Sequence[Shape]) -> nn.Module:
+    return MaxPoolDepthBlock(op.out_channels)
+
+
+@build_module.register
+def _(op: LocalAvgPool, inputs: Sequence[Shape]) -> nn.Module:
+    return LocalAvgPoolBlock(op)
+
+
+@build_module.register
 def _(op: AvgPool, inputs: Sequence[Shape]) -> nn.Module:
     return AvgPoolBlock()
 
@@ -85,7 +109,12 @@ def _(op: Route, inputs: Sequence[Shape]) -> nn.Module:
 
 @build_module.register
 def _(op: Shortcut, inputs: Sequence[Shape]) -> nn.Module:
-    return ShortcutBlock(op.activation)
+    return ShortcutBlock(op, inputs[0].channels, len(inputs))
+
+
+@build_module.register
+def _(op: Sam, inputs: Sequence[Shape]) -> nn.Module:
+    return SamBlock(op.activation)
 
 
 @build_module.register
@@ -95,7 +124,18 @@ def _(op: ScaleChannels, inputs: Sequence[Shape]) -> nn.Module:
 
 @build_module.register
 def _(op: Dropout, inputs: Sequence[Shape]) -> nn.Module:
-    return nn.Dropout(op.probability)
+    return DropBlock(op) if op.block_cells or op.block_share else nn.Dropout(op.probability)
+
+
+@build_module.register
+def _(op: Crop, inputs: Sequence[Shape]) -> nn.Module:
+    return CropBlock(op)
+
+
+@build_module.register(Contrastive)
+@build_module.register(Empty)
+def _(op: Contrastive | Empty, inputs: Sequence[Shape]) -> nn.Module:
+    return nn.Identity()
 
 
 @build_module.register

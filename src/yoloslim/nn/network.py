@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from yoloslim.errors import WeightsError
 from yoloslim.graph.cost import total_cost
-from yoloslim.graph.graph import IMAGE, Graph
-from yoloslim.graph.ops import Yolo
+from yoloslim.graph.graph import IMAGE, Graph, Node
+from yoloslim.graph.ops import Convolution, Shape, Yolo
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.nn.build import build_module
+from yoloslim.nn.layers.conv_block import ConvBlock, SharedConvBlock
 
 Tap = Callable[[str, Tensor], Tensor]
 """Sees every node's output by name and gives the tensor that goes on in its place."""
@@ -39,8 +40,13 @@ class Network(nn.Module):
             raise graph.section.error(f"the layers ask for {floats:,} weights; at most {MAX_FLOATS:,} can be built")
         shapes = infer_shapes(graph)
         for node in graph:
-            self.add_module(node.name, build_module(node.op, [shapes[name] for name in node.inputs]))
+            self.add_module(node.name, self._block(node, [shapes[name] for name in node.inputs]))
         self._last_reader = {name: node.name for node in graph for name in node.inputs}
+
+    def _block(self, node: Node, inputs: Sequence[Shape]) -> nn.Module:
+        if not node.weights_of:
+            return build_module(node.op, inputs)
+        return SharedConvBlock(cast(Convolution, node.op), cast(ConvBlock, self.get_submodule(node.weights_of)))
 
     def forward(self, images: Tensor, tap: Tap | None = None) -> list[Tensor]:
         """Gives the head maps.
@@ -50,7 +56,8 @@ class Network(nn.Module):
             tap: replaces the output of each node.
 
         Returns:
-            One tensor a ``[yolo]`` layer, shape (B, anchors, h, w, 5 + classes), raw values.
+            One tensor a head, shape (B, anchors, h, w, values of a box), raw: x, y, width and height, each with its
+            uncertainty in a Gaussian head, objectness, classes.
         """
         outputs: dict[str, Tensor] = {IMAGE: images}
         heads: list[Tensor] = []

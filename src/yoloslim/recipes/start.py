@@ -54,5 +54,5 @@ def prepare_heads(network: Network, fresh: tuple[str, ...]) -> None:
         yolo = yolos[name]
         with torch.no_grad():
             bias = conv.bias.view(len(yolo.mask), -1)  # type: ignore[operator]
-            bias[:, 4] = math.log(_OBJECTS_A_PICTURE / (cells * share))
-            bias[:, 5:] = math.log(0.6 / max(yolo.classes - 0.99, 1.0))
+            bias[:, yolo.objectness] = math.log(_OBJECTS_A_PICTURE / (cells * share))
+            bias[:, yolo.objectness + 1 :] = math.log(0.6 / max(yolo.classes - 0.99, 1.0))

@@ -23,14 +23,17 @@ _SEEN_32 = struct.Struct("<I")
 _SEEN_64 = struct.Struct("<Q")
 _FLOAT = np.dtype("<f4")
 _TEXTS = {b"[": "a cfg file", b"#": "a cfg file", b"<": "a web page saved in place of a download"}
+_IMAGENET_CLASSES = 1000
 _BINARIES = {b"PK": "a PyTorch file", b"\x80": "a PyTorch file"}
 
 
 def read_weights(path: str | Path, graph: Graph, *, cutoff: int | None = None) -> DarknetWeights:
     """Gives the weights of a Darknet file for a network.
 
-    A file that holds only the first layers (``darknet53.conv.74``) gives those. A file for another number of classes
-    gives everything but the head convolutions. Both are said in the notes.
+    A file that holds only the first layers (``darknet53.conv.74``) gives those, and so does the file of an ImageNet
+    classifier whose backbone these layers are (``darknet53.weights``). A file for another number of classes gives
+    everything but the head convolutions. All of that is said in the notes. What a file holds for the tail of a
+    classifier's cfg is left alone.
 
     Args:
         cutoff: read only this many leading layers; what follows them may be anything.
@@ -148,7 +151,8 @@ def _layers_in_file(graph: Graph, size: int, cutoff: int | None, path: str | Pat
         wanted = _below(layers, cutoff)
         if floats >= sum(layer.floats for layer in wanted):
             return wanted, graph.classes
-    if rest == 0 and floats == sum(layer.floats for layer in layers):
+    total = sum(layer.floats for layer in layers)
+    if rest == 0 and (floats == total or (graph.tail and floats > total)):
         return _below(layers, cutoff), graph.classes
     if rest:
         raise _misfit(layers, floats, rest, path)
@@ -162,6 +166,8 @@ def _layers_in_file(graph: Graph, size: int, cutoff: int | None, path: str | Pat
         return _below(prefix, cutoff), graph.classes
     if classes:
         return _below(layers_with_weights(with_classes(graph, classes)), cutoff), classes
+    if backbone := _classifier_backbone(layers, floats):
+        return _below(backbone, cutoff), graph.classes
     raise _misfit(layers, floats, rest, path)
 
 
@@ -171,6 +177,16 @@ def _prefix(layers: Sequence[Layer], floats: int) -> tuple[Layer, ...]:
         if floats < layer.floats:
             return tuple(layers[:count]) if floats == 0 else ()
         floats -= layer.floats
+    return ()
+
+
+def _classifier_backbone(layers: Sequence[Layer], floats: int) -> tuple[Layer, ...]:
+    """The leading layers behind which a file has exactly one more: the biases and weights of a classifier's classes."""
+    for count, layer in enumerate(layers, start=1):
+        floats -= layer.floats
+        channels = layer.blobs[0].shape[0]
+        if floats == _IMAGENET_CLASSES * (channels + 1):
+            return tuple(layers[:count])
     return ()
 
 

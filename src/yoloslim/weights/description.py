@@ -45,10 +45,10 @@ class Description:
 
     @property
     def head_shapes(self) -> dict[str, tuple[int, int, int, int]]:
-        """Shape of each head map without the batch, (anchors, h, w, 5 + classes), by the name of its node."""
+        """Shape of each head map without the batch, (anchors, h, w, values of a box), by the name of its node."""
         shapes = infer_shapes(self.graph)
         return {
-            node.name: (len(yolo.mask), shapes[node.name].height, shapes[node.name].width, 5 + yolo.classes)
+            node.name: (len(yolo.mask), shapes[node.name].height, shapes[node.name].width, yolo.values)
             for node, yolo in self.graph.heads
         }
 

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from yoloslim.graph.graph import Graph, Node
-from yoloslim.graph.ops import AvgPool, Convolution, Dropout, MaxPool, Op, Route, Upsample, Yolo
+from yoloslim.graph.ops import (
+    AvgPool,
+    Convolution,
+    Crop,
+    Dropout,
+    Empty,
+    LocalAvgPool,
+    MaxPool,
+    Op,
+    Route,
+    Upsample,
+    Yolo,
+)
 from yoloslim.weights.layout import layers_with_weights
 
 MAX_CLASSES = 65536
@@ -17,7 +29,7 @@ def head_convolutions(graph: Graph) -> dict[str, Yolo]:
     """Gives the convolutions whose filters follow from the number of classes, each with the head that it feeds.
 
     Empty where the class count can not be changed by itself: a head reads something else than a convolution, or the
-    convolution feeds more than its head.
+    convolution feeds more than its head, or has the weights of one that feeds none.
     """
     readers = _readers(graph)
     found: dict[str, Yolo] = {}
@@ -26,7 +38,8 @@ def head_convolutions(graph: Graph) -> dict[str, Yolo]:
         if source is None:
             return {}
         found[source] = yolo
-    return found
+    shared = [node.weights_of in found for node in graph if node.weights_of and node.name in found]
+    return found if all(shared) else {}
 
 
 def first_head_index(graph: Graph) -> int:
@@ -74,7 +87,7 @@ def classes_for_filters(graph: Graph, filters: Mapping[str, int]) -> int | None:
     counts = set()
     for name, yolo in head_convolutions(graph).items():
         each, rest = divmod(filters.get(name, 0), len(yolo.mask))
-        counts.add(each - 5 if rest == 0 else 0)
+        counts.add(each - (yolo.values - yolo.classes) if rest == 0 else 0)
     classes = counts.pop() if len(counts) == 1 else 0
     return classes if 1 <= classes <= MAX_CLASSES else None
 
@@ -103,4 +116,5 @@ def _convolution_before(graph: Graph, node: Node, readers: Mapping[str, int]) ->
 
 
 def _keeps_channels(op: Op) -> bool:
-    return isinstance(op, AvgPool | Dropout | MaxPool | Upsample) or (isinstance(op, Route) and op.groups == 1)
+    passes = isinstance(op, AvgPool | Crop | Dropout | Empty | LocalAvgPool | MaxPool | Upsample)
+    return passes or (isinstance(op, Route) and op.groups == 1)

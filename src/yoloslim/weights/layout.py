@@ -11,14 +11,20 @@ from yoloslim.errors import WeightsError
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -73,11 +79,14 @@ class Layer:
 
 
 def layers_with_weights(graph: Graph) -> tuple[Layer, ...]:
-    """Gives the nodes that have weights, in the order of the network."""
+    """Gives the nodes that have weights of their own, in the order of the network."""
     shapes = infer_shapes(graph)
-    blobs = (blobs_of(node.op, [shapes[name] for name in node.inputs]) for node in graph)
-    pairs = zip(graph, blobs, strict=True)
-    return tuple(Layer(index, node.name, found) for index, (node, found) in enumerate(pairs) if found)
+    layers = (
+        Layer(index, node.name, blobs_of(node.op, [shapes[name] for name in node.inputs]))
+        for index, node in enumerate(graph)
+        if not node.weights_of
+    )
+    return tuple(layer for layer in layers if layer.blobs)
 
 
 def tensor_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -121,7 +130,7 @@ def some(names: Sequence[str], separator: str = ", ") -> str:
 
 @singledispatch
 def blobs_of(op: Op, inputs: Sequence[Shape]) -> tuple[Blob, ...]:
-    """Gives the tensors of an op in the order of Darknet's files (parser.c, load_convolutional_weights).
+    """Gives the tensors of an op in the order of Darknet's files (parser.c, load_weights_upto).
 
     Args:
         inputs: shapes of the feature maps that the op reads.
@@ -146,14 +155,25 @@ def _(op: SqueezeExcite, inputs: Sequence[Shape]) -> tuple[Blob, ...]:
     return Blob("squeeze.weight", (op.hidden, channels, 1, 1)), Blob("excite.weight", (channels, op.hidden, 1, 1))
 
 
+@blobs_of.register
+def _(op: Shortcut, inputs: Sequence[Shape]) -> tuple[Blob, ...]:
+    shapes = {"none": (), "per_feature": (len(inputs),), "per_channel": (len(inputs), inputs[0].channels)}
+    return (Blob("weights", shapes[op.weights]),) if op.weights != "none" else ()
+
+
 @blobs_of.register(AvgPool)
+@blobs_of.register(Contrastive)
+@blobs_of.register(Crop)
 @blobs_of.register(Dropout)
+@blobs_of.register(Empty)
+@blobs_of.register(LocalAvgPool)
 @blobs_of.register(MaxPool)
+@blobs_of.register(MaxPoolDepth)
 @blobs_of.register(Reorg)
 @blobs_of.register(Reorg3d)
 @blobs_of.register(Route)
+@blobs_of.register(Sam)
 @blobs_of.register(ScaleChannels)
-@blobs_of.register(Shortcut)
 @blobs_of.register(Upsample)
 @blobs_of.register(Yolo)
 def _(op: Op, inputs: Sequence[Shape]) -> tuple[Blob, ...]:

@@ -20,14 +20,20 @@ from yoloslim.graph.graph import IMAGE
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shortcut,
     SqueezeExcite,
@@ -35,7 +41,7 @@ from yoloslim.graph.ops import (
     Yolo,
 )
 from yoloslim.nn.layers.activation import FUNCTIONS
-from yoloslim.nn.layers.conv_block import ConvBlock
+from yoloslim.nn.layers.conv_block import ConvBlock, SharedConvBlock
 from yoloslim.nn.network import Network
 
 
@@ -49,10 +55,11 @@ def fold(network: Network, plan: PruningPlan) -> Network:
     check_plan(plan, lanes)
     folded = copy.deepcopy(network)
     constants = {IMAGE: torch.zeros(network.graph.input_shape.channels, dtype=torch.float64)}
+    shared = {name for node in network.graph if node.weights_of for name in (node.name, node.weights_of)}
     for node in network.graph:
         block = folded.get_submodule(node.name)
         inputs = [constants[name] for name in node.inputs]
-        if isinstance(block, ConvBlock):
+        if isinstance(block, ConvBlock) and node.name not in shared:  # layers with the same bias read other constants
             _absorb(block, inputs[0])
         values = constant_of(node.op, block, inputs)
         stays = torch.from_numpy(plan.keep[lanes.of[node.name]])
@@ -76,6 +83,8 @@ def constant_of(op: Op, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
 @constant_of.register(Convolution)
 @constant_of.register(Depthwise)
 def _(op: Convolution | Depthwise, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    if isinstance(block, SharedConvBlock):
+        block = block.owner
     assert isinstance(block, ConvBlock)
     offset = block.conv.bias if block.norm is None else block.norm.bias
     assert offset is not None
@@ -89,11 +98,23 @@ def _(op: Route, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
 
 @constant_of.register
 def _(op: Shortcut, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
-    total = inputs[0].clone()
-    for other in inputs[1:]:
-        shared = min(len(total), len(other))
-        total[:shared] += other[:shared]
-    return _activated(op.activation, total)
+    with torch.no_grad():
+        return copy.deepcopy(block).double().cpu()(*(x.view(1, -1, 1, 1) for x in inputs)).flatten()  # type: ignore[no-any-return]
+
+
+@constant_of.register
+def _(op: Sam, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    return _activated(op.activation, inputs[0] * inputs[1])
+
+
+@constant_of.register
+def _(op: MaxPoolDepth, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    return inputs[0].new_zeros(op.out_channels)  # its input channels are fixed: nothing of them goes
+
+
+@constant_of.register
+def _(op: Crop, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    return inputs[0] * 2 - 1 if op.scaled else inputs[0]
 
 
 @constant_of.register
@@ -122,7 +143,10 @@ def _(op: Reorg3d, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
 
 
 @constant_of.register(AvgPool)
+@constant_of.register(Contrastive)
 @constant_of.register(Dropout)
+@constant_of.register(Empty)
+@constant_of.register(LocalAvgPool)
 @constant_of.register(MaxPool)
 @constant_of.register(Yolo)
 def _(op: Op, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:

@@ -19,8 +19,9 @@ FloatArray = NDArray[np.float64]
 
 
 def writers(graph: Graph) -> tuple[str, ...]:
-    """Gives the nodes that write lanes: those with weights, depthwise convolutions among them."""
-    return tuple(node.name for node in graph if isinstance(node.op, Convolution | Depthwise))
+    """Gives the nodes that write lanes: those with filters of their own, depthwise convolutions among them."""
+    filtering = (node for node in graph if isinstance(node.op, Convolution | Depthwise))
+    return tuple(node.name for node in filtering if not node.weights_of)
 
 
 def gammas(network: Network) -> dict[str, FloatArray]:

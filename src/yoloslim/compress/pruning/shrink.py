@@ -16,14 +16,20 @@ from yoloslim.compress.pruning.plan import PruningPlan, check_plan
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shortcut,
     SqueezeExcite,
@@ -48,7 +54,7 @@ def shrink(network: Network, plan: PruningPlan) -> Network:
     small = Network(select_lanes(network.graph, lanes, plan.keep))
     state = network.state_dict()
     small.to(next((tensor.dtype for tensor in state.values()), torch.float32))
-    for node in network.graph:
+    for node in (node for node in network.graph if not node.weights_of):
         prefix = f"{node.name}."
         own = {name.removeprefix(prefix): t.cpu() for name, t in state.items() if name.startswith(prefix)}
         sliced = slice_tensors(node.op, own, [kept[name] for name in node.inputs], kept[node.name])
@@ -90,14 +96,24 @@ def _(op: SqueezeExcite, tensors: Mapping[str, Tensor], inputs: Sequence[Tensor]
     return {"squeeze.weight": tensors["squeeze.weight"][:, output], "excite.weight": tensors["excite.weight"][output]}
 
 
+@slice_tensors.register
+def _(op: Shortcut, tensors: Mapping[str, Tensor], inputs: Sequence[Tensor], output: Tensor) -> Tensors:
+    return {name: weights[:, output] if weights.ndim == 2 else weights for name, weights in tensors.items()}
+
+
 @slice_tensors.register(AvgPool)
+@slice_tensors.register(Contrastive)
+@slice_tensors.register(Crop)
 @slice_tensors.register(Dropout)
+@slice_tensors.register(Empty)
+@slice_tensors.register(LocalAvgPool)
 @slice_tensors.register(MaxPool)
+@slice_tensors.register(MaxPoolDepth)
 @slice_tensors.register(Reorg)
 @slice_tensors.register(Reorg3d)
 @slice_tensors.register(Route)
+@slice_tensors.register(Sam)
 @slice_tensors.register(ScaleChannels)
-@slice_tensors.register(Shortcut)
 @slice_tensors.register(Upsample)
 @slice_tensors.register(Yolo)
 def _(op: Op, tensors: Mapping[str, Tensor], inputs: Sequence[Tensor], output: Tensor) -> Tensors:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yoloslim.graph.ops import Convolution
 from yoloslim.nn.layers.activation import Activation
+from yoloslim.nn.layers.blur import blur_of
 
 DARKNET_BN_EPS = 1e-6
 """Inside the root (blas.c, normalize_cpu, .000001f); 1e-5 changes head maps by 6e-3 on published weights."""
@@ -28,7 +30,8 @@ class BatchNorm(nn.BatchNorm2d):
 class ConvBlock(nn.Module):
     """Convolution, batch-norm where the section asks for it, activation.
 
-    Maps ``(B, C, H, W)`` to ``(B, filters, H', W')``; the bias is the batch-norm's where there is one.
+    Maps ``(B, C, H, W)`` to ``(B, filters, H', W')``; the bias is the batch-norm's where there is one. Behind the
+    activation lies a blur where the section asks for it.
     """
 
     def __init__(self, in_channels: int, op: Convolution) -> None:
@@ -37,7 +40,7 @@ class ConvBlock(nn.Module):
             in_channels,
             op.filters,
             op.size,
-            (op.stride_y, op.stride_x),
+            op.strides,
             op.pad * op.dilation,
             dilation=op.dilation,
             groups=op.groups,
@@ -45,10 +48,39 @@ class ConvBlock(nn.Module):
         )
         self.norm = BatchNorm(op.filters) if op.batch_norm else None
         self.activation = Activation(op.activation)
+        self.blur = blur_of(op)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives the activated map."""
         x = self.conv(x)
         if self.norm is not None:
             x = self.norm(x)
-        return self.activation(x)  # type: ignore[no-any-return]
+        return self.blur(self.activation(x))  # type: ignore[no-any-return]
+
+
+class SharedConvBlock(nn.Module):
+    """A convolution with the weights, and the batch-norm, of another one (``share_index``); it has no tensors.
+
+    Args:
+        owner: the other one.
+    """
+
+    def __init__(self, op: Convolution, owner: ConvBlock) -> None:
+        super().__init__()
+        self.op = op
+        self._owner = (owner,)  # in a tuple, so that torch does not count its tensors twice
+        self.activation = Activation(op.activation)
+        self.blur = blur_of(op)
+
+    @property
+    def owner(self) -> ConvBlock:
+        """The convolution with the weights."""
+        return self._owner[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gives the activated map, ``(B, C, H, W) -> (B, filters, H', W')``."""
+        op, conv = self.op, self.owner.conv
+        x = F.conv2d(x, conv.weight, conv.bias, op.strides, op.pad * op.dilation, op.dilation, op.groups)
+        if self.owner.norm is not None:
+            x = self.owner.norm(x)
+        return self.blur(self.activation(x))  # type: ignore[no-any-return]

@@ -8,7 +8,10 @@ from yoloslim.graph.ops import Yolo
 
 
 class HeadBlock(nn.Module):
-    """Head map: ``(B, A * (5 + classes), h, w) -> (B, A, h, w, 5 + classes)``: x, y, w, h, objectness, classes; raw."""
+    """Head map: ``(B, A * (5 + classes), h, w) -> (B, A, h, w, 5 + classes)``: x, y, w, h, objectness, classes; raw.
+
+    Of a Gaussian head ``9 + classes``: an uncertainty follows each of x, y, w, h.
+    """
 
     def __init__(self, op: Yolo) -> None:
         super().__init__()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from yoloslim.graph.ops import Shortcut
 from yoloslim.nn.layers.activation import Activation
+
+Normalization = Literal["none", "relu", "softmax"]
+
+NORMALIZATION_EPS = 1e-4
+"""Keeps weights that are all 0 from dividing by zero (blas.c, shortcut_multilayer_cpu)."""
 
 
 class RouteBlock(nn.Module):
@@ -23,21 +31,43 @@ class RouteBlock(nn.Module):
 
 
 class ShortcutBlock(nn.Module):
-    """Sum of all inputs in the channels of the first; shorter inputs add to the front channels (shortcut_layer.c)."""
+    """Sum of all inputs in the channels of the first; shorter inputs add to the front channels (shortcut_layer.c).
 
-    def __init__(self, activation: str) -> None:
+    Args:
+        channels: of the first input.
+        inputs: how many there are.
+    """
+
+    def __init__(self, op: Shortcut, channels: int, inputs: int) -> None:
         super().__init__()
-        self.activation = Activation(activation)
+        self.activation = Activation(op.activation)
+        self.normalization = op.normalization
+        shape = {"none": (), "per_feature": (inputs,), "per_channel": (inputs, channels)}[op.weights]
+        self.weights = nn.Parameter(torch.ones(shape)) if shape else None
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
         """Gives the activated sum, in the shape of ``first``."""
-        for other in others:
-            shared = min(first.shape[1], other.shape[1])
-            if shared == first.shape[1]:
-                first = first + other[:, :shared]
+        total, *rest = (first, *others) if self.weights is None else self._weighted(self.weights, first, *others)
+        for other in rest:
+            shared = min(total.shape[1], other.shape[1])
+            if shared == total.shape[1]:
+                total = total + other[:, :shared]
             else:
-                first = torch.cat([first[:, :shared] + other, first[:, shared:]], 1)
-        return self.activation(first)  # type: ignore[no-any-return]
+                total = torch.cat([total[:, :shared] + other, total[:, shared:]], 1)
+        return self.activation(total)  # type: ignore[no-any-return]
+
+    def _weighted(self, weights: Tensor, *inputs: Tensor) -> list[Tensor]:
+        factors = normalized(weights, self.normalization).view(len(inputs), -1, 1, 1)
+        cut = (x[:, : inputs[0].shape[1]] for x in inputs)
+        return [x * factor[: x.shape[1]] for x, factor in zip(cut, factors, strict=True)]
+
+
+def normalized(weights: Tensor, normalization: Normalization) -> Tensor:
+    """Gives the factors that the weights of a shortcut stand for, in the same shape; its inputs are along axis 0."""
+    if normalization == "none":
+        return weights
+    sizes = weights.relu() if normalization == "relu" else (weights - weights.amax(0)).exp()
+    return sizes / (sizes.sum(0) + NORMALIZATION_EPS)
 
 
 class ScaleChannelsBlock(nn.Module):
@@ -50,3 +80,15 @@ class ScaleChannelsBlock(nn.Module):
     def forward(self, scales: Tensor, features: Tensor) -> Tensor:
         """Gives the activated product, in the shape of ``features``."""
         return self.activation(features * scales)  # type: ignore[no-any-return]
+
+
+class SamBlock(nn.Module):
+    """Product of two maps of one shape, value by value (sam_layer.c)."""
+
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self.activation = Activation(activation)
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        """Gives the activated product."""
+        return self.activation(x * other)  # type: ignore[no-any-return]

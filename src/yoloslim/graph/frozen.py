@@ -1,0 +1,49 @@
+"""Which layers a training leaves alone: ``stopbackward`` (Darknet's network.c, backward_network), and by name."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yoloslim.cfg.options import Options
+from yoloslim.errors import RecipeError
+from yoloslim.graph.graph import Graph
+
+_ALWAYS = 1  # any larger number is the step at which the layers begin to learn
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A layer at which the gradient stops, at it and at every layer before it, whichever way they are reached.
+
+    Attributes:
+        layers: how many leading layers that is.
+        until: the step, from 0, at which they begin to learn; None for never.
+    """
+
+    layers: int
+    until: int | None
+
+
+def stops_of(graph: Graph) -> tuple[Stop, ...]:
+    """Gives the layers at which a training stops the gradient, in the order of the network.
+
+    Raises:
+        CfgError: ``stopbackward`` is no number.
+    """
+    values = ((index, Options(node.section).integer("stopbackward")) for index, node in enumerate(graph, start=1))
+    return tuple(Stop(index, None if value == _ALWAYS else value) for index, value in values if value)
+
+
+def matching_nodes(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
+    """Gives the nodes whose names match one of the patterns, written as a shell has them: ``00?_*``.
+
+    Raises:
+        RecipeError: a pattern matches no node.
+    """
+    names = [node.name for node in graph]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise RecipeError(f"freeze: no node matches '{pattern}'; nodes are {names[0]} to {names[-1]}")
+    return frozenset(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))

@@ -188,6 +188,7 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
     "se": {
         "hidden": Key("integer", None, minimum=1, maximum=MAX_FILTERS),
         "reduction": _count(4, MAX_FILTERS),
+        **_STOP,
     },
     "maxpool": {
         **_STRIDES,

@@ -10,7 +10,7 @@ from yoloslim import __version__
 from yoloslim.cli import main
 
 COMMANDS = [
-    *("demo", "train", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "export", "convert"),
+    *("demo", "train", "tune", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "export", "convert"),
     *("data list", "data fetch"),
 ]
 

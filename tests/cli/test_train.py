@@ -91,8 +91,8 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "train needs --cfg and --data, or --resume RUN"),
-        (("--cfg", "tiny.cfg"), "train needs --cfg and --data, or --resume RUN"),
+        ((), "train needs --cfg and --data, or --recipe FILE, or --resume RUN"),
+        (("--cfg", "tiny.cfg"), "train needs --cfg and --data, or --recipe FILE, or --resume RUN"),
         (("--cfg", "none.cfg", "--data", "set/data.yaml"), "none.cfg: cannot read this cfg"),
         (("--cfg", "yolov3-tiny", "--data", "none.yaml"), "none.yaml: no such data file"),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--size", 40), "this network needs a multiple of 32"),

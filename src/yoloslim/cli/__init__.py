@@ -25,6 +25,7 @@ from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.prune import prune
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.train import train
+from yoloslim.cli.tune import tune
 from yoloslim.cli.why import why
 from yoloslim.cli.zoo import zoo
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., Result]] = {
     "demo": demo,
     "train": train,
+    "tune": tune,
     "compress": compress,
     "zoo": zoo,
     "cfg": cfg,

@@ -54,6 +54,9 @@ def train(
         int | None, typer.Option(metavar="N", callback=check_count, help="Save the state every N steps too.")
     ] = None,
     sync_bn: Annotated[bool, typer.Option("--sync-bn", help="Batch statistics over all GPUs.")] = False,
+    base: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="Take what is not given from this TOML recipe.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with the training in this folder.")] = None,
     changes: Changes = None,
     out: OutFolder = None,
@@ -64,7 +67,7 @@ def train(
     torchrun starts it on several GPUs or machines; then --out is needed.
     """
     from yoloslim.cli.detector import fetch_named
-    from yoloslim.recipes.read import changed, parse_train_recipe, read_tables
+    from yoloslim.recipes.read import changed, merged, parse_train_recipe, read_tables
     from yoloslim.recipes.train import RECIPE
 
     cfg = cfg or _published_network(weights)
@@ -77,15 +80,13 @@ def train(
     }
     given = _given(tables)
     if resume is not None:
-        _check_resumable(resume, given, changes, out)
+        _check_resumable(resume, bool(given or changes or out or base))
         folder = resume
         recipe = parse_train_recipe(read_tables(resume / RECIPE), str(resume / RECIPE))
     else:
-        name = _name(cfg, weights, data)
-        shared = {"name": name, "seed": session.seed, "device": session.device}
-        given["train"] = {"epochs": 100, **given.get("train", {})}
-        recipe = parse_train_recipe(changed({**shared, **given}, changes or ()), "train")
-        folder = _folder(out, name)
+        tables = changed(merged(_base(session, base, given), given), changes or ())
+        recipe = parse_train_recipe(tables, "train" if base is None else str(base))
+        folder = _folder(out, recipe.name)
     fetch_named(session, recipe.model.weights, trust=trust)
     if dry_run:
         return _checked(session, recipe)
@@ -133,6 +134,21 @@ def _given(tables: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: table for name, table in kept.items() if table}
 
 
+def _base(session: Session, base: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What the given options are laid over: the tables of a recipe, else the defaults of this command."""
+    from yoloslim.errors import RecipeError
+    from yoloslim.recipes.read import merged, read_tables
+
+    shared = {"seed": session.seed, "device": session.device, "train": {"epochs": 100}}
+    if base is not None:
+        return merged({"name": base.stem, **shared}, read_tables(base))
+    model, data = given.get("model", {}), given.get("data", {})
+    if not model or not data.get("data"):
+        raise RecipeError("train needs --cfg and --data, or --recipe FILE, or --resume RUN to go on")
+    name = Path(model.get("cfg") or model["weights"]).stem
+    return {"name": f"{name}-{Path(data['data']).stem}".replace(" ", "_"), **shared}
+
+
 def _strength(text: str) -> float | str | None:
     from yoloslim.errors import RecipeError
 
@@ -149,14 +165,6 @@ def _size(text: str) -> int | list[int] | None:
 
     size = parse_size(text)
     return None if size is None else list(size)
-
-
-def _name(cfg: str, weights: Path | None, data: str) -> str:
-    from yoloslim.errors import RecipeError
-
-    if not data or not (cfg or weights):
-        raise RecipeError("train needs --cfg and --data, or --resume RUN to go on")
-    return f"{Path(cfg or str(weights)).stem}-{Path(data).stem}".replace(" ", "_")
 
 
 def _published_network(weights: Path | None) -> str:
@@ -176,10 +184,10 @@ def _folder(out: Path | None, name: str) -> Path:
     return output_folder(out, "train", name)
 
 
-def _check_resumable(run: Path, given: dict[str, Any], changes: list[str] | None, out: Path | None) -> None:
+def _check_resumable(run: Path, is_changed: bool) -> None:
     from yoloslim.errors import RecipeError
 
-    if given or changes or out:
+    if is_changed:
         raise RecipeError("--resume goes on with the recipe of its run; leave the other options out")
     if not (run / "state.safetensors").is_file():
         raise RecipeError(f"--resume {run}: expected the folder of a training with its state.safetensors, found none")

@@ -20,11 +20,12 @@ from yoloslim.compress.pruning.methods import METHODS, PruneSettings
 from yoloslim.compress.pruning.search import parse_target
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
-from yoloslim.recipes.schema import PruneTable, Recipe, SparsityTable, TrainRecipe
+from yoloslim.recipes.schema import PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _RECIPE, _TRAIN_RECIPE = TypeAdapter(Recipe), TypeAdapter(TrainRecipe)
 
+Checked = TypeVar("Checked")
 AnyRecipe = TypeVar("AnyRecipe", Recipe, TrainRecipe)
 
 
@@ -68,6 +69,16 @@ def changed(tables: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
     return made
 
 
+def merged(tables: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives the tables with those of ``over`` laid over them, key by key."""
+    both = {key: merged(tables[key], value) for key, value in over.items() if _is_section(tables.get(key), value)}
+    return {**tables, **over, **both}
+
+
+def _is_section(first: object, second: object) -> bool:
+    return isinstance(first, Mapping) and isinstance(second, Mapping)
+
+
 def _located(recipe: Recipe, folder: Path) -> Recipe:
     """Gives the recipe with its files found beside it, where they are; other paths are those of the working folder."""
 
@@ -106,6 +117,23 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
     return recipe
 
 
+def parse_tune_table(tables: Mapping[str, Any], where: str) -> TuneTable:
+    """Gives ``[tune]`` of a recipe's tables; its defaults where there is none.
+
+    Raises:
+        RecipeError: a key is unknown, or a value is wrong.
+    """
+    table = _expanded(tables.get("tune", {}), where)
+    if not isinstance(table, dict):
+        raise RecipeError(f"{where}: tune: expected a section, found {table!r}")
+    _check_keys(table, TuneTable, where, "tune")
+    with _at(where):
+        found = _checked(TypeAdapter(TuneTable), table)
+        if found.trials < 1 or found.startup < 0:
+            raise RecipeError("[tune] trials and startup: expected 1 or more, and 0 or more")
+    return found
+
+
 @contextmanager
 def _at(where: str) -> Iterator[None]:
     """Puts the file before what is wrong with it."""
@@ -115,14 +143,16 @@ def _at(where: str) -> Iterator[None]:
         raise RecipeError(f"{where}: {error}") from error
 
 
-def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: str) -> AnyRecipe:
+def _checked(kind: TypeAdapter[Checked], tables: Mapping[str, Any]) -> Checked:
     try:
-        recipe = kind.validate_python(tables)
+        return kind.validate_python(tables)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_first_fault(error)}") from error
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(_first_fault(error)) from error
+
+
+def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: str) -> AnyRecipe:
     with _at(where):
+        recipe = _checked(kind, tables)
         recipe = replace(recipe, train=replace(recipe.train, seed=recipe.seed))  # the recipe's seed is everybody's
         _check_start(recipe)
     return recipe

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.compress.pruning.scores import Normalize
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.engine.settings import TrainSettings
+from yoloslim.errors import RecipeError
 from yoloslim.losses.detection import LossSettings
 
 Size = int | tuple[int, int]
@@ -121,6 +123,80 @@ class TrainRecipe:
     prune: PruneTable = field(default_factory=PruneTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossSettings = field(default_factory=LossSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The range of a setting that is searched: numbers from ``low`` to ``high``, or one of ``choices``.
+
+    Attributes:
+        log: whether tenfold steps count the same.
+        step: distance of the numbers; 0 for any. Whole numbers stay whole.
+
+    Raises:
+        RecipeError: it is no range.
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    step: int | float = 0
+    choices: tuple[str | float | int | bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        has_ends = self.low is not None and self.high is not None
+        if bool(self.choices) == has_ends or (self.low is None) != (self.high is None):
+            raise RecipeError("a range needs low and high, or choices")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise RecipeError(f"a range needs low < high, found {self.low} and {self.high}")
+        if self.log and (self.low or 0) <= 0:
+            raise RecipeError(f"log needs low above 0, found {self.low}")
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """Its first and last value."""
+        return (self.choices[0], self.choices[-1]) if self.choices else (self.low, self.high)
+
+    def suggested(self, trial: Trial, name: str) -> Any:
+        """Gives the value that a trial of Optuna takes."""
+        if self.choices:
+            return trial.suggest_categorical(name, self.choices)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(name, self.low, self.high, step=int(self.step) or 1, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, step=self.step or None, log=self.log)
+
+
+class Trial(Protocol):
+    """What is used of Optuna's trials."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Gives one of the choices."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """Gives a whole number."""
+
+    def suggest_float(self, name: str, low: Any, high: Any, *, step: float | None, log: bool) -> float:
+        """Gives a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuneTable:
+    """``[tune]``: a search for good settings.
+
+    Attributes:
+        trials: how many trainings, those that are stopped early counted.
+        metric: column of the results that is made large.
+        storage: where trials are kept: a file, also on a disk that machines share, or an address such as
+            ``postgresql://...``; empty for a file in the search's folder.
+        startup: trials before any is stopped early for falling behind the median.
+        space: ranges by ``section.key``; empty for rates, loss weights and augmentation.
+    """
+
+    trials: int = 30
+    metric: str = "map50"
+    storage: str = ""
+    startup: int = 5
+    space: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

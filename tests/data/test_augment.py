@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.placement import GREY, ResizeMode, place
-from yoloslim.data.augment import AugmentSettings, Layout, random_colours, random_mosaic, training_sample
+from yoloslim.data.augment import AugmentSettings, random_colours, random_mosaic, training_sample
 from yoloslim.data.geometry import Pair
+from yoloslim.data.layout import Layout
 from yoloslim.errors import RecipeError
 
 WHITE = 255

@@ -73,17 +73,20 @@ class JointDataset:
         return tuple(chain.from_iterable(part.dataset.notes for part in self.parts))
 
 
-def joint(datasets: Sequence[Dataset], label_maps: Sequence[LabelMap]) -> JointDataset:
+def joint(
+    datasets: Sequence[Dataset], label_maps: Sequence[LabelMap], names: Sequence[str] | None = None
+) -> JointDataset:
     """Gives data sets as one. Its classes are theirs by name, in the order in which they first appear.
 
     Args:
         datasets: one or more.
         label_maps: for each of them, which classes are called something else on the common list; names that it does
             not have are passed over.
+        names: the common list, where it is known already.
     """
     pairs = zip(datasets, label_maps, strict=True)
     renamed = [[label_map.get(name, name) for name in dataset.names] for dataset, label_map in pairs]
-    names = tuple(dict.fromkeys(chain.from_iterable(renamed)))
+    names = tuple(names or dict.fromkeys(chain.from_iterable(renamed)))
     parts = []
     for dataset, own in zip(datasets, renamed, strict=True):
         class_ids = tuple(names.index(name) for name in own)

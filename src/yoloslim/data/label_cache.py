@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import json
 import logging
 import os
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ CACHE_VARIABLE = "YOLOSLIM_CACHE"
 SETTLED_NS = 2_000_000_000
 """A file is trusted once it was left alone for so long: two changes within a tick of a disk's clock look like one."""
 
+CHECKSUM_BYTES = 32  # before the rest of the file, so that only what was written whole is ever looked at
 MISSING = (-1, -1)
 NO_LABELS = (0, 0)
 COLUMNS = ("boxes", "class_ids", "difficult", "starts")
@@ -54,18 +55,19 @@ class LabelCache:
         self._samples = [_names_of(sample) for sample in dataset.samples]
         stamps = [_stamp(picture) + (_stamp(labels) if labels else NO_LABELS) for picture, labels in self._samples]
         self._stamps = np.array(stamps, np.int64).reshape(-1, 4)  # size and time of the picture, of its label file
-        self._path = _folder() / "labels" / f"{_digest(dataset, self._samples[0])}.npz"
+        self._path = _folder() / "labels" / f"{_digest(dataset, self._samples[0])}.labels"
 
     def load(self) -> Scan:
         """Gives what is still true of what earlier runs found; nothing where their file is missing or damaged."""
         try:
-            with np.load(self._path, allow_pickle=False) as stored:
-                return self._still_true(dict(stored))
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            logger.debug("%s: labels of earlier runs are not used (%s)", self._path, error)
-        return Scan.of_nothing(len(self._samples))
+            content = self._path.read_bytes()
+        except OSError:
+            content = b""
+        checksum, parts = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
+        if hashlib.sha256(parts).digest() != checksum:
+            return Scan.of_nothing(len(self._samples))
+        with np.load(io.BytesIO(parts), allow_pickle=False) as stored:
+            return self._still_true(stored)
 
     def store(self, found: Scan) -> None:
         """Keeps what can be relied on for later runs; that its folder cannot be written is no error."""
@@ -82,9 +84,11 @@ class LabelCache:
             "problems": _packed(_problems_text(found.problems, rows).encode()),
             **{name: getattr(table, name) for name in COLUMNS},
         }
+        parts = io.BytesIO()
+        np.savez(parts, **content)
         try:
             with write_atomically(self._path) as temporary:
-                np.savez(temporary, **content)
+                temporary.write_bytes(hashlib.sha256(parts.getvalue()).digest() + parts.getvalue())
         except OutputError as error:
             logger.debug("labels are not kept for later runs: %s", error)
 
@@ -92,8 +96,6 @@ class LabelCache:
         names = stored["samples"].tobytes().split(b"\0")
         table = AnnotationTable(*(stored[name] for name in COLUMNS))
         stamps, sizes = stored["stamps"], stored["sizes"]
-        if not len(names) // 2 == len(stamps) == len(sizes) == len(table):
-            raise ValueError("its parts do not fit together")
         row_of = {sample: row for row, sample in enumerate(zip(names[::2], names[1::2], strict=True))}
         rows = np.array([row_of.get(sample, -1) for sample in self._samples], np.int64)
         is_true = (rows >= 0) & (stamps[rows] == self._stamps).all(axis=1)

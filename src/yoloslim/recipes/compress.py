@@ -15,8 +15,6 @@ import numpy as np
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.compress.pruning.plan import save_plan
-from yoloslim.data.datafile import load_data_file
-from yoloslim.data.dataset import Dataset, load_dataset
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.train import Hooks
 from yoloslim.errors import RecipeError
@@ -31,6 +29,7 @@ from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.prune import planned, prune
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.sets import load_sets
 from yoloslim.recipes.sparsity import Sparsity
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import Material, measure, train_model
@@ -196,14 +195,9 @@ def _read_stage(record: Path) -> Stage:
 
 
 def _material(recipe: Recipe) -> Material:
-    data_file = load_data_file(recipe.data.data)
-    for note in data_file.notes:
-        _log.info("%s", note)
-    sets: list[Dataset] = []
-    for split in ("train", "val"):
-        dataset = load_dataset(data_file, split)
-        sets.append(replace(dataset, single_class=dataset.single_class or recipe.data.single_class))
-    return Material(sets[0], sets[1], recipe.data.resize, recipe.augment, recipe.loss)
+    table = recipe.data
+    training, validation = load_sets(table)
+    return Material(training, validation, table.resize, recipe.augment, recipe.loss, table.sampling, table.loader)
 
 
 def _at_size(graph: Graph, recipe: Recipe) -> Graph:

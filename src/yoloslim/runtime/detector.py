@@ -58,8 +58,8 @@ class Detector:
         settings: thresholds and limits.
         stopwatch: adds up where the time goes.
         channels: of the network's input: 3 for colour, 1 for grey.
-        stride: where not 0, each batch of letterboxed pictures is run at the smallest size that holds them, with sides
-            that are multiples of it; the backend must take any size.
+        stride: where not 0, each letterboxed picture is run at the smallest size that holds it, with sides that are
+            multiples of it; the backend must take any size.
     """
 
     backend: Backend
@@ -73,8 +73,23 @@ class Detector:
 
     def __call__(self, images: Sequence[NDArray[np.uint8]], /) -> list[Detections]:
         """Gives the detections of each picture, shape (H, W, 3), BGR; boxes in pixels of that picture."""
+        found: dict[int, Detections] = {}
+        for size, indices in self._by_size(images).items():
+            found |= dict(zip(indices, self._detect([images[index] for index in indices], size), strict=True))
+        return [found[index] for index in range(len(images))]
+
+    def _by_size(self, images: Sequence[NDArray[np.uint8]]) -> dict[tuple[int, int], list[int]]:
+        """Which pictures are run at which size."""
+        if not self.stride or self.resize != "letterbox":
+            return {self.size: list(range(len(images)))}
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            size = holding_size(np.array([image.shape[1::-1]]), self.size, self.stride)
+            groups.setdefault(size, []).append(index)
+        return groups
+
+    def _detect(self, images: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> list[Detections]:
         with self.stopwatch.measure("pre"):
-            size = self._size_for(images)
             placed = [place(image, size, self.resize) for image in images]
             batch = to_batch([canvas for canvas, _ in placed], self.channels)
         with self.stopwatch.measure("infer"):
@@ -86,9 +101,3 @@ class Detector:
             ]
         self.stopwatch.images += len(images)
         return found
-
-    def _size_for(self, images: Sequence[NDArray[np.uint8]]) -> tuple[int, int]:
-        if not self.stride or self.resize != "letterbox":
-            return self.size
-        pictures = np.array([image.shape[1::-1] for image in images])
-        return holding_size(pictures, self.size, self.stride)

@@ -15,6 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+os.environ["YOLOSLIM_CACHE"] = os.devnull  # no test writes into the user's cache; those that need one name a folder
+
 settings.register_profile("local", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -20,7 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-# No test reaches the network, or the user's cache: those that fetch name folders of their own.
+# No test reaches the network, or the user's cache: those that fetch or keep something name folders of their own.
 os.environ["YOLOSLIM_MIRROR"] = os.environ["YOLOSLIM_CACHE"] = os.devnull
 
 settings.register_profile("local", deadline=None, max_examples=50)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yoloslim.boxes.placement import GREY, Placement, ResizeMode, place, to_batch
+from yoloslim.errors import RecipeError
 
 sides = st.integers(1, 400)
 
@@ -86,3 +87,21 @@ def test_a_batch_is_rgb_from_0_to_1_and_contiguous() -> None:
     assert batch.flags.c_contiguous
     rgb = np.stack(canvases)[..., ::-1].transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(batch, rgb.astype(np.float32) / np.float32(255), strict=True)
+
+
+def test_a_grey_batch_has_one_channel_weighted_as_eyes_do() -> None:
+    canvas = np.zeros((2, 3, 3), np.uint8)
+    canvas[0, 0], canvas[0, 1], canvas[0, 2], canvas[1] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 114
+
+    batch = to_batch([canvas, canvas], 1)
+
+    assert batch.shape == (2, 1, 2, 3)
+    assert batch.flags.c_contiguous
+    np.testing.assert_allclose(batch[0, 0, 0], [0.114, 0.587, 0.299], atol=0.5 / 255)
+    np.testing.assert_allclose(batch[1, 0, 1], 114 / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_pictures_have_one_channel_or_three(channels: int) -> None:
+    with pytest.raises(RecipeError, match=rf"this network reads {channels}: set channels= in its cfg"):
+        to_batch([np.zeros((2, 3, 3), np.uint8)], channels)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.placement import GREY, ResizeMode, place
-from yoloslim.data.augment import AugmentSettings, Layout, random_colours, random_mosaic, training_sample
+from yoloslim.data.augment import AugmentSettings, random_colours, random_mosaic, training_sample
 from yoloslim.data.geometry import Pair
+from yoloslim.data.layout import Layout
 from yoloslim.errors import RecipeError
 
 WHITE = 255
@@ -200,7 +201,91 @@ def test_brightness_alone_keeps_grey_grey() -> None:
     assert 1.3 * GREY < np.max(found) < 1.41 * GREY
 
 
-@pytest.mark.parametrize(("name", "value"), [("flip", 1.5), ("hue", -0.1), ("scale", 1.0), ("mosaic", float("nan"))])
+# ---- mixup and cut-out -----------------------------------------------------------------------------------------------
+
+PLAIN = AugmentSettings.off()
+
+
+def test_mixup_shows_two_pictures_with_the_objects_of_both() -> None:
+    pairs = [painted(64, 64, (0, 0, 32, 32)), painted(64, 64, (32, 32, 64, 64), class_id=1)]
+
+    found = training_sample(
+        pairs, 0, np.random.default_rng(1), Layout((64, 64), "letterbox"), dataclasses.replace(PLAIN, mixup=1.0)
+    )
+
+    first, second = int(found.picture[8, 8, 0]), int(found.picture[48, 48, 0])
+    assert found.annotation.class_ids.tolist() == [0, 1]
+    assert 0.2 * WHITE < first < 0.8 * WHITE
+    assert first + second == pytest.approx(WHITE, abs=1)
+
+
+def test_mixup_comes_as_often_as_set() -> None:
+    settings = dataclasses.replace(PLAIN, mixup=0.3)
+    layout = Layout((32, 32), "letterbox")
+
+    counts = [
+        len(training_sample(samples()[:1], 0, np.random.default_rng(k), layout, settings).annotation)
+        for k in range(200)
+    ]
+
+    assert set(counts) == {1, 2}
+    assert 0.2 < counts.count(2) / 200 < 0.4
+
+
+@given(SEEDS)
+def test_cut_out_paints_one_grey_rectangle_no_larger_than_set(seed: int) -> None:
+    picture = np.full((50, 80, 3), WHITE, np.uint8)
+    settings = dataclasses.replace(PLAIN, cutout=1.0, cutout_size=0.5)
+
+    found = training_sample(
+        [Pair(picture, annotation())], 0, np.random.default_rng(seed), Layout((80, 50), "stretch"), settings
+    )
+
+    ys, xs = np.nonzero((found.picture == GREY).all(axis=2))
+    sides = (np.ptp(xs) + 1, np.ptp(ys) + 1) if len(xs) else (0, 0)
+    assert len(xs) == sides[0] * sides[1]
+    assert sides[0] <= 40
+    assert sides[1] <= 25
+    assert (found.picture == WHITE).all(axis=2).sum() + len(xs) == 80 * 50
+
+
+def test_what_is_cut_out_is_no_target() -> None:
+    pair = painted(64, 64, (28, 28, 36, 36))
+    settings = dataclasses.replace(PLAIN, cutout=1.0, cutout_size=1.0, min_visible=0.2)
+    kept = set()
+
+    for seed in range(80):
+        found = training_sample([pair], 0, np.random.default_rng(seed), Layout((64, 64), "stretch"), settings)
+        visible = int((found.picture == WHITE).all(axis=2).sum()) / 64
+        assert len(found.annotation) == (visible >= 0.2)
+        kept.add(len(found.annotation))
+
+    assert kept == {0, 1}
+
+
+def test_what_is_turned_off_changes_no_other_choice() -> None:
+    layout = Layout((96, 96), "letterbox")
+
+    def sample(settings: AugmentSettings) -> Pair:
+        return training_sample(samples(), 0, np.random.default_rng(5), layout, settings)
+
+    without, never_drawn = sample(AugmentSettings()), sample(AugmentSettings(mixup=1e-9, cutout=1e-9))
+
+    np.testing.assert_array_equal(never_drawn.picture, without.picture)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("flip", 1.5),
+        ("mixup", 1.1),
+        ("cutout", -0.1),
+        ("cutout_size", 2.0),
+        ("hue", -0.1),
+        ("scale", 1.0),
+        ("mosaic", float("nan")),
+    ],
+)
 def test_a_setting_out_of_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(RecipeError, match=rf"augmentation {name}: expected 0 to .*, found"):
         AugmentSettings(**{name: value})

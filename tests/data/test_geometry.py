@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,11 +11,13 @@ from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.placement import GREY
 from yoloslim.data.geometry import (
     Pair,
+    blend,
     cut,
     fitted_size,
     flip,
     lay_mosaic,
     moved_boxes,
+    paint_over,
     resize_to,
     rotation,
     scaling,
@@ -152,3 +156,41 @@ def test_resizing_takes_the_boxes_along() -> None:
 
     assert found.picture.shape == (40, 200, 3)
     assert found.annotation.boxes.tolist() == [[60, 10, 140, 25]]
+
+
+def test_blended_pictures_have_the_objects_of_both_and_the_classes_that_neither_lacks() -> None:
+    first, second = painted((0, 0, 50, 80)), painted((50, 0, 100, 80))
+    lacking = Pair(second.picture, dataclasses.replace(second.annotation, unlabelled=frozenset({7})))
+
+    found = blend(first, lacking, 0.75)
+
+    assert found.picture[40, 20].tolist() == [191] * 3  # 0.75 * 255
+    assert found.picture[40, 80].tolist() == [64] * 3
+    assert found.annotation.boxes.tolist() == [[0, 0, 50, 80], [50, 0, 100, 80]]
+    assert found.annotation.unlabelled == {7}
+
+
+@pytest.mark.parametrize(
+    ("hole", "min_visible", "kept"),
+    [
+        ((30, 20, 70, 50), 0.0, 0),  # the whole object
+        ((0, 0, 100, 80), 0.0, 0),
+        ((30, 20, 69, 50), 0.0, 1),  # a column of 40 is left
+        ((30, 20, 69, 50), 0.1, 0),
+        ((30, 20, 60, 50), 0.25, 1),
+        ((70, 20, 90, 50), 1.0, 1),  # beside it
+        ((40, 30, 40, 40), 1.0, 1),  # no hole at all
+    ],
+)
+def test_an_object_that_is_painted_over_is_left_out(
+    hole: tuple[int, int, int, int], min_visible: float, kept: int
+) -> None:
+    pair = painted()
+
+    found = paint_over(*pair, hole, min_visible=min_visible)
+
+    left, top, right, bottom = hole
+    assert len(found.annotation) == kept
+    assert (found.picture[top:bottom, left:right] == GREY).all()
+    assert (found.picture == GREY).all(axis=2).sum() == (right - left) * (bottom - top)
+    assert not (pair.picture == GREY).any()  # the source is untouched

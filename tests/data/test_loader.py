@@ -1,12 +1,11 @@
+"""Items, batches and worker processes."""
+
 from __future__ import annotations
 
-import gc
-import io
 import os
-import pickle
 import signal
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,55 +14,65 @@ import pytest
 import torch
 
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.data import library
+from yoloslim.boxes.placement import GREY
 from yoloslim.data.augment import AugmentSettings
+from yoloslim.data.batches import Key, LoaderSettings
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import Dataset, load_dataset
-from yoloslim.data.loader import Batch, EpochBatches, Item, Share, TrainingSet, collate, to_targets, training_loader
-from yoloslim.errors import DataError, OutputError
+from yoloslim.data.joint import joint
+from yoloslim.data.layout import Layout
+from yoloslim.data.loader import Batch, Item, TrainingSet, collate, to_targets, training_loader
+from yoloslim.data.sampling import SamplingSettings
+from yoloslim.errors import RecipeError
+
+WriteSet = Callable[..., Path]
 
 SIZE = (64, 48)
-CACHE = 1 << 20
-
-
-def write_set(folder: Path, count: int, *, boxes: int = 1) -> Path:
-    """Writes ``count`` pictures 80x60, each of one colour, with ``boxes`` boxes."""
-    for name in ("images", "labels"):
-        (folder / name).mkdir(parents=True)
-    for number in range(count):
-        picture = np.full((60, 80, 3), (number, 2 * number, 100), np.uint8)
-        cv2.imwrite(str(folder / f"images/{number:02d}.png"), picture)
-        (folder / f"labels/{number:02d}.txt").write_text(f"{number % 2} 0.5 0.5 0.5 0.25\n" * boxes)
-    (folder / "data.yaml").write_text("train: images\nnames: [a, b]\n")
-    return folder
+LAYOUT = Layout(SIZE, "letterbox", stride=16)
+UNCACHED = LoaderSettings(cache="off")
 
 
 def load(folder: Path) -> Dataset:
     return load_dataset(load_data_file(folder / "data.yaml"), "train")
 
 
-def training_set(folder: Path, settings: AugmentSettings | None = None, **options: int) -> TrainingSet:
-    return TrainingSet(load(folder), SIZE, "letterbox", settings, **options)
+def item(training_set: TrainingSet, draw: int, epoch: int = 0, size: tuple[int, int] = SIZE) -> Item:
+    return training_set[Key(epoch, draw, size)]
 
 
-def listed(batches: Iterable[Batch]) -> list[tuple[bytes, list[list[float]]]]:
-    return [(batch.images.numpy().tobytes(), batch.targets.tolist()) for batch in batches]
+def listed(batches: Iterable[Batch]) -> list[tuple[bytes, list[list[float]], list[list[bool]]]]:
+    return [(b.images.numpy().tobytes(), b.targets.tolist(), b.unlabelled.tolist()) for b in batches]
 
 
-def test_an_item_is_an_rgb_image_with_shares_of_the_input(tmp_path: Path) -> None:
-    image, targets, _ = training_set(write_set(tmp_path, 6), AugmentSettings.off())[0, 5]
+def test_an_item_is_an_rgb_image_with_shares_of_the_input(tmp_path: Path, write_set: WriteSet) -> None:
+    image, targets, unlabelled = item(TrainingSet(load(write_set(tmp_path, 6)), LAYOUT, AugmentSettings.off()), 5)
 
     assert image.dtype == torch.uint8
     assert image.shape == (3, 48, 64)
     assert image[:, 24, 32].tolist() == [100, 10, 5]
     assert targets.dtype == torch.float32
     np.testing.assert_allclose(targets, [[1, 0.5, 0.5, 0.5, 0.25]], atol=1e-6)
+    assert unlabelled.tolist() == [False, False]
 
 
-def test_targets_are_shares_of_the_input_borders_included(tmp_path: Path) -> None:
-    dataset = load(write_set(tmp_path, 1))
+def test_a_network_with_one_channel_gets_grey_pictures(tmp_path: Path, write_set: WriteSet) -> None:
+    grey = TrainingSet(load(write_set(tmp_path, 6)), replace(LAYOUT, channels=1), AugmentSettings.off())
 
-    _, targets, _ = TrainingSet(dataset, (96, 96), "letterbox", AugmentSettings.off())[0, 0]
+    image = item(grey, 5).image
+
+    assert image.shape == (1, 48, 64)
+    assert image[0, 24, 32] == round(0.299 * 100 + 0.587 * 10 + 0.114 * 5)
+
+
+def test_a_network_with_two_channels_reads_no_pictures(tmp_path: Path, write_set: WriteSet) -> None:
+    with pytest.raises(RecipeError, match="this network reads 2: set channels= in its cfg"):
+        TrainingSet(load(write_set(tmp_path, 1)), replace(LAYOUT, channels=2))
+
+
+def test_targets_are_shares_of_the_input_borders_included(tmp_path: Path, write_set: WriteSet) -> None:
+    square = TrainingSet(load(write_set(tmp_path, 1)), Layout((96, 96), "letterbox"), AugmentSettings.off())
+
+    targets = item(square, 0, size=(96, 96)).targets
 
     np.testing.assert_allclose(targets, [[0, 0.5, 0.5, 0.5, 0.25 * 60 / 80]], atol=1e-6)
 
@@ -76,10 +85,11 @@ def test_difficult_objects_are_no_targets() -> None:
     assert to_targets(annotation, SIZE).tolist() == [[3, 0.25, 0.5, 0.5, 1]]
 
 
-def test_varied_targets_stay_inside_the_input(tmp_path: Path) -> None:
-    varied = training_set(write_set(tmp_path, 4), AugmentSettings(rotate=30, shear=10), cache_bytes=CACHE)
+def test_varied_targets_stay_inside_the_input(tmp_path: Path, write_set: WriteSet) -> None:
+    strong = AugmentSettings(rotate=30, shear=10, mixup=0.5, cutout=0.5)
+    varied = TrainingSet(load(write_set(tmp_path, 4)), LAYOUT, strong)
 
-    shares = torch.cat([varied[epoch, index][1] for epoch in range(25) for index in range(4)])[:, 1:]
+    shares = torch.cat([item(varied, draw, epoch).targets for epoch in range(25) for draw in range(4)])[:, 1:]
 
     low, high = shares[:, :2] - shares[:, 2:] / 2, shares[:, :2] + shares[:, 2:] / 2
     assert len(shares) > 50
@@ -91,67 +101,119 @@ def test_varied_targets_stay_inside_the_input(tmp_path: Path) -> None:
 def test_a_batch_numbers_its_pictures_background_included() -> None:
     image = torch.zeros(3, 4, 5, dtype=torch.uint8)
     target = torch.tensor([[1, 0.5, 0.5, 0.1, 0.2]])
-
     labelled = torch.zeros(2, dtype=torch.bool)
+
     batch = collate([Item(image, found, labelled) for found in (target, target[:0], torch.cat([target, target]))])
 
     assert batch.images.shape == (3, 3, 4, 5)
     assert batch.targets[:, 0].tolist() == [0, 2, 2]
     assert batch.targets.dtype == torch.float32
     np.testing.assert_allclose(batch.targets[:, 1:], target.repeat(3, 1))
+    assert batch.unlabelled.shape == (3, 2)
     assert len(batch.to("cpu")) == 3
 
 
 def test_a_batch_of_backgrounds_has_no_targets() -> None:
-    item = Item(torch.zeros(3, 4, 5, dtype=torch.uint8), torch.zeros(0, 5), torch.zeros(2, dtype=torch.bool))
+    background = Item(torch.zeros(3, 4, 5, dtype=torch.uint8), torch.zeros(0, 5), torch.zeros(2, dtype=torch.bool))
 
-    batch = collate([item] * 2)
+    batch = collate([background] * 2)
 
     assert batch.targets.shape == (0, 6)
 
 
 @pytest.fixture(scope="module")
-def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of seven pictures."""
-    return write_set(tmp_path_factory.mktemp("seven"), 7)
+def mixed(tmp_path_factory: pytest.TempPathFactory, write_set: WriteSet) -> Path:
+    """A set of eleven pictures of three sizes."""
+    return write_set(tmp_path_factory.mktemp("mixed"), 11, sizes=((80, 60), (50, 70), (90, 40)))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("cache", [0, CACHE])
-def test_batches_depend_on_neither_workers_nor_cache(seven: Path, workers: int, cache: int) -> None:
-    here = training_loader(training_set(seven, seed=3), 3)
-    there = training_loader(training_set(seven, seed=3, cache_bytes=cache), 3, workers=workers)
+@pytest.fixture(scope="module")
+def joined(mixed: Path, tmp_path_factory: pytest.TempPathFactory, write_set: WriteSet) -> list[Dataset]:
+    """That set, and one with a class in common and one of its own."""
+    return [load(mixed), load(write_set(tmp_path_factory.mktemp("other"), 4, names=("b", "c")))]
 
-    for epoch in range(3):
-        assert listed(there.batches(epoch)) == listed(here.batches(epoch))
+
+FEATURES = {
+    "default": {},
+    "mixup": {"augment": AugmentSettings(mixup=0.7)},
+    "cutout": {"augment": AugmentSettings(cutout=0.7)},
+    "rect": {"loader": LoaderSettings(shape="rect")},
+    "multi-scale": {"loader": LoaderSettings(multi_scale=0.6, multi_scale_every=2)},
+    "rect-multi-scale": {"loader": LoaderSettings(shape="rect", multi_scale=0.5, multi_scale_every=1)},
+    "uncached": {"loader": UNCACHED},
+    "in-memory": {"loader": LoaderSettings(cache="memory")},
+    "weights": {"sampling": SamplingSettings(weights=(0.4, 2.5))},
+    "balanced": {"sampling": SamplingSettings(repeat_threshold=1.0)},
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_batches_depend_on_the_seed_but_not_on_workers(joined: list[Dataset], feature: str) -> None:
+    dataset = joint(joined, [{}, {}])
+
+    def made(seed: int, workers: int) -> list[object]:
+        training_set = TrainingSet(dataset, LAYOUT, seed=seed, **FEATURES[feature])
+        loader = training_loader(training_set, 3, workers=workers)
+        batches = [listed(loader.batches(epoch)) for epoch in range(2)]
+        assert [len(epoch) for epoch in batches] == [len(loader)] * 2
+        return [batch for epoch in batches for batch in epoch]
+
+    here = made(3, 0)
+
+    assert made(3, 2) == here
+    assert made(4, 0) != here
+
+
+def test_batches_do_not_depend_on_what_is_kept(joined: list[Dataset]) -> None:
+    def made(settings: LoaderSettings) -> list[object]:
+        return listed(training_loader(TrainingSet(joined[0], LAYOUT, loader=settings), 3).batches(1))
+
+    everything = made(LoaderSettings())
+
+    assert made(LoaderSettings(cache_gb=2e-5)) == everything  # two of the pictures
+    assert made(UNCACHED) == everything
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_resumes_sees_the_batches_of_one_that_never_stopped(seven: Path, workers: int) -> None:
-    whole = training_loader(training_set(seven), 3, workers=workers)
+def test_a_run_that_resumes_sees_the_batches_of_one_that_never_stopped(mixed: Path, workers: int) -> None:
+    def loader() -> object:
+        return training_loader(TrainingSet(load(mixed), LAYOUT), 3, workers=workers)
+
+    whole = loader()
     uninterrupted = [listed(whole.batches(epoch)) for epoch in range(3)]
 
-    resumed = training_loader(training_set(seven), 3, workers=workers)
+    resumed = loader()
 
+    assert listed(resumed.batches(1, first=2)) == uninterrupted[1][2:]
     assert listed(resumed.batches(2)) == uninterrupted[2]
     assert len({str(batches) for batches in uninterrupted}) == 3
 
 
-def test_workers_also_serve_an_epoch_after_one_that_was_left_early(seven: Path) -> None:
-    expected = listed(training_loader(training_set(seven), 2).batches(1))
-    loader = training_loader(training_set(seven), 2, workers=2)
+def test_a_batch_names_its_pictures(mixed: Path) -> None:
+    loader = training_loader(TrainingSet(load(mixed), LAYOUT, AugmentSettings.off()), 3)
+    batch = list(loader.batches(4))[1]
+
+    names = loader.names(4, 1)
+
+    blue = batch.images[:, 2, 24, 32].tolist()  # the number of each picture
+    assert [Path(name).stem for name in names] == [f"{number:02d}" for number in blue]
+
+
+def test_workers_also_serve_an_epoch_after_one_that_was_left_early(mixed: Path) -> None:
+    expected = listed(training_loader(TrainingSet(load(mixed), LAYOUT), 2).batches(1))
+    loader = training_loader(TrainingSet(load(mixed), LAYOUT), 2, workers=2)
     next(loader.batches(0))
 
     assert listed(loader.batches(1)) == expected
 
 
-def test_workers_start_after_this_process_used_the_threads_of_opencv(tmp_path: Path) -> None:
+def test_workers_start_after_this_process_used_the_threads_of_opencv(tmp_path: Path, write_set: WriteSet) -> None:
     def use_threads() -> None:
         cv2.warpAffine(np.zeros((2000, 2000, 3), np.uint8), np.eye(2, 3), (2000, 2000))
 
     cv2.setNumThreads(2)
     use_threads()
-    large = TrainingSet(load(write_set(tmp_path, 2)), (1024, 1024))
+    large = TrainingSet(load(write_set(tmp_path, 2)), Layout((1024, 1024), "letterbox"))
     loader = training_loader(large, 2, workers=1)
     loader._batches.timeout = 60  # would wait for ever
 
@@ -160,233 +222,98 @@ def test_workers_start_after_this_process_used_the_threads_of_opencv(tmp_path: P
     use_threads()
 
 
-def test_another_seed_gives_another_order_and_other_samples(seven: Path) -> None:
-    first, second = (training_set(seven, seed=seed) for seed in (0, 1))
+class ThreadCounts(TrainingSet):
+    """Tells with how many threads OpenCV and torch work."""
 
-    assert list(EpochBatches(7, 3, 0)) != list(EpochBatches(7, 3, 1))
-    assert not torch.equal(first[0, 0][0], second[0, 0][0])
+    def __getitem__(self, key: Key) -> Item:
+        numbers = torch.tensor([[cv2.getNumThreads(), torch.get_num_threads()]], dtype=torch.uint8)
+        return Item(numbers, torch.zeros(0, 5), torch.zeros(1, dtype=torch.bool))
 
 
-def test_loading_leaves_the_global_generators_alone(seven: Path) -> None:
+def test_a_worker_works_with_one_thread(mixed: Path) -> None:
+    loader = training_loader(ThreadCounts(load(mixed), LAYOUT), 3, workers=2)
+
+    found = torch.cat([batch.images for batch in loader.batches(0)])
+
+    assert found.unique().tolist() == [1]
+
+
+def test_loading_leaves_the_global_generators_alone(mixed: Path) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
 
-    list(training_loader(training_set(seven), 3, workers=1).batches(0))
+    list(training_loader(TrainingSet(load(mixed), LAYOUT), 3, workers=1).batches(0))
 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(
-    ("count", "batch", "sizes"),
-    [(7, 3, [3, 3]), (8, 3, [3, 3, 2]), (6, 3, [3, 3]), (2, 16, [2]), (1, 16, [1]), (3, 1, [1, 1, 1])],
-)
-def test_the_last_batch_is_kept_unless_it_has_a_single_picture(count: int, batch: int, sizes: list[int]) -> None:
-    batches = EpochBatches(count, batch, seed=0)
+def test_a_set_of_a_single_picture_can_be_trained_on(tmp_path: Path, write_set: WriteSet) -> None:
+    one = TrainingSet(load(write_set(tmp_path, 1)), LAYOUT, AugmentSettings(mosaic=1, mixup=1))
 
-    keys = list(batches)
+    assert [len(batch) for batch in training_loader(one, 16).batches(0)] == [1]
 
-    assert [len(found) for found in keys] == sizes
-    assert len(batches) == len(sizes)
-    assert len({index for found in keys for _, index in found}) == sum(sizes)
 
+def test_rectangular_batches_hold_their_pictures_with_little_border(mixed: Path) -> None:
+    fine = replace(LAYOUT, stride=8)
+    rect = TrainingSet(load(mixed), fine, AugmentSettings.off(), loader=LoaderSettings(shape="rect"))
+    whole = TrainingSet(load(mixed), LAYOUT, AugmentSettings.off())
 
-@pytest.mark.parametrize("num_samples", [1, 6, 11])
-def test_processes_that_share_an_epoch_get_as_many_batches_and_all_pictures(num_samples: int) -> None:
-    shares = [list(EpochBatches(num_samples, 2, 0, Share(rank, 3))) for rank in range(3)]
+    def borders(training_set: TrainingSet) -> tuple[float, set[tuple[int, ...]]]:
+        batches = list(training_loader(training_set, 2).batches(0))
+        grey = sum(int((batch.images == GREY).all(1).sum()) for batch in batches)
+        return grey / sum(batch.images[:, 0].numel() for batch in batches), {b.images.shape[2:] for b in batches}
 
-    assert len({len(batches) for batches in shares}) == 1
-    seen = {index for batches in shares for keys in batches for _, index in keys}
-    assert seen == set(range(num_samples))
+    (share, shapes), (share_of_whole, _) = borders(rect), borders(whole)
 
+    assert share < 0.6 * share_of_whole
+    assert {side % 8 for shape in shapes for side in shape} == {0}
+    assert len(shapes) > 1
 
-def test_a_set_of_a_single_picture_can_be_trained_on(tmp_path: Path) -> None:
-    loader = training_loader(training_set(write_set(tmp_path, 1), AugmentSettings(mosaic=1)), 16)
 
-    assert [len(batch) for batch in loader.batches(0)] == [1]
+def test_with_larger_batches_pictures_are_kept_larger(tmp_path: Path, write_set: WriteSet) -> None:
+    dataset = load(write_set(tmp_path, 3, sizes=((640, 480),)))
 
+    scaled = TrainingSet(dataset, LAYOUT, loader=LoaderSettings(multi_scale=0.5))
 
-def test_background_is_trained_on(tmp_path: Path) -> None:
-    folder = write_set(tmp_path, 2)
-    (folder / "labels/01.txt").unlink()
+    assert TrainingSet(dataset, LAYOUT).picture_sizes[0].tolist() == [64, 48]
+    assert scaled.picture_sizes[0].tolist() == [85, 64]  # of batches up to 96 x 64, the multiples of the stride
 
-    found = training_set(folder, AugmentSettings.off())
 
-    assert found.problems == ()
-    assert [len(found[0, index][1]) for index in range(2)] == [1, 0]
+def test_an_item_of_several_sets_tells_which_classes_its_own_lacks(joined: list[Dataset]) -> None:
+    both = TrainingSet(joint(joined, [{}, {}]), LAYOUT, AugmentSettings.off())  # classes a, b, c
 
+    assert item(both, 0).unlabelled.tolist() == [False, False, True]
+    assert item(both, 11).unlabelled.tolist() == [True, False, False]
+    assert item(both, 12).targets[:, 0].tolist() == [2]
 
-@pytest.mark.parametrize("cache", [0, CACHE])
-def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path, cache: int) -> None:
-    folder = write_set(tmp_path, 5)
-    (folder / "images/01.png").write_bytes((folder / "images/01.png").read_bytes()[:-20])
-    (folder / "labels/02.txt").write_bytes(b"\xff\xfe\x00")
-    (folder / "labels/03.txt").write_text("7 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1\n")
 
-    found = training_set(folder, AugmentSettings.off(), cache_bytes=cache)
+def test_a_mosaic_of_two_sets_lacks_what_either_lacks(joined: list[Dataset]) -> None:
+    both = TrainingSet(joint(joined, [{}, {}]), LAYOUT, AugmentSettings(mosaic=1))
 
-    assert len(found) == 3
-    assert [found[0, index][0][2, 24, 32].item() for index in range(3)] == [0, 3, 4]
-    told = [str(problem).removeprefix(f"{folder}/") for problem in found.problems]
-    assert [text.split(": ")[0] for text in told] == ["images/01.png", "labels/02.txt", "labels/03.txt:1"]
+    rows = [item(both, 0, epoch).unlabelled.tolist() for epoch in range(30)]
 
+    assert [True, False, True] in rows
+    assert [False, False, True] in rows
+    assert all(row[2] for row in rows)  # the first of the four is of the first set
 
-def test_a_picture_that_vanishes_later_is_replaced_by_the_next_and_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = write_set(tmp_path, 3)
-    found = training_set(folder, AugmentSettings.off())
-    (folder / "images/02.png").unlink()
 
-    image = found[0, 2].image
+def test_partners_in_mosaics_are_drawn_as_often_as_pictures(tmp_path: Path, write_set: WriteSet) -> None:
+    folder = write_set(tmp_path, 6)
+    for number in range(1, 6):
+        (folder / f"labels/{number:02d}.txt").write_text("")
+    settings = replace(AugmentSettings.off(), mosaic=1.0)
 
-    assert image[2, 24, 32] == 0
-    assert "02.png: no such picture; it could be read when training began" in caplog.text
+    def most_objects(sampling: SamplingSettings) -> int:
+        found = TrainingSet(load(folder), LAYOUT, settings, sampling=sampling)
+        return max(len(item(found, 0, epoch).targets) for epoch in range(12))
 
-
-def test_a_set_that_vanishes_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = write_set(tmp_path, 2)
-    found = training_set(folder)
-    for path in (folder / "images").iterdir():
-        path.unlink()
-
-    with pytest.raises(DataError, match="neither this nor any other picture"):
-        found[0, 0]
-
-
-def test_a_set_without_readable_pictures_is_an_error(tmp_path: Path) -> None:
-    folder = write_set(tmp_path, 1)
-    (folder / "images/00.png").write_bytes(b"no picture")
-
-    with pytest.raises(DataError, match=r"expected pictures to train on, found none among 1 .*00\.png"):
-        training_set(folder)
-
-
-def test_a_set_without_boxes_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"expected boxes to train on, found none in 2 pictures: .*00\.txt"):
-        training_set(write_set(tmp_path, 2, boxes=0))
-
-
-def test_progress_counts_every_sample(tmp_path: Path) -> None:
-    seen: list[int] = []
-
-    TrainingSet(load(write_set(tmp_path, 3)), SIZE, progress=seen.append)
-
-    assert seen == [1, 2, 3]
-
-
-# ---- pictures that are kept ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on systems other than Linux, where files need names."""
-    monkeypatch.setattr(library, "OPEN_FILES", Path("/nowhere"))
-
-
-def test_pictures_are_kept_at_the_size_of_the_input_up_to_the_budget(tmp_path: Path) -> None:
-    folder = write_set(tmp_path, 5)
-    picture_bytes = SIZE[0] * SIZE[1] * 3
-
-    counts = [training_set(folder, cache_bytes=budget).num_cached for budget in (0, 3 * picture_bytes + 10, CACHE)]
-
-    assert counts == [0, 3, 5]
-
-
-@pytest.mark.skipif(not library.OPEN_FILES.is_dir(), reason="Linux only")
-def test_kept_pictures_have_no_name_that_could_stay_behind(tmp_path: Path, temporary: Path) -> None:
-    found = training_set(write_set(tmp_path / "set", 2), cache_bytes=CACHE)
-
-    assert found.num_cached == 2
-    assert list(temporary.iterdir()) == []
-
-
-@pytest.mark.usefixtures("elsewhere")
-def test_kept_pictures_with_a_name_go_with_the_training_set_but_not_with_a_copy(
-    tmp_path: Path, temporary: Path
-) -> None:
-    found = training_set(write_set(tmp_path / "set", 2), cache_bytes=CACHE)
-    copy = pickle.loads(pickle.dumps(found))
-
-    del copy
-    gc.collect()
-    assert len(list(temporary.iterdir())) == 1
-    del found
-    gc.collect()
-    assert list(temporary.iterdir()) == []
-
-
-@pytest.mark.parametrize("system", ["linux", "elsewhere"])
-def test_a_worker_that_is_not_forked_reads_the_same_kept_pictures(
-    tmp_path: Path, system: str, request: pytest.FixtureRequest
-) -> None:
-    if system == "elsewhere":
-        request.getfixturevalue("elsewhere")
-    folder = write_set(tmp_path, 2)
-    found = training_set(folder, cache_bytes=CACHE)
-    expected = found[0, 0][0]
-    for path in (folder / "images").iterdir():
-        path.unlink()
-
-    pickled = pickle.dumps(found)
-
-    assert len(pickled) < 2 * SIZE[0] * SIZE[1]
-    assert torch.equal(pickle.loads(pickled)[0, 0][0], expected)
-
-
-@pytest.mark.usefixtures("elsewhere")
-def test_workers_do_not_take_the_kept_pictures_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as changed:  # undone before workers start: their sockets need short names
-        changed.setattr(tempfile, "tempdir", str(tmp_path))
-        found = training_set(write_set(tmp_path / "set", 2), cache_bytes=CACHE)
-
-    loader = training_loader(found, 2, workers=1)
-    list(loader.batches(0))
-    del loader
-    gc.collect()
-
-    assert len(list(tmp_path.glob("yoloslim-pictures-*"))) == 1
-
-
-def test_a_full_disk_is_told_and_nothing_is_left(
-    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dataset = load(write_set(tmp_path / "set", 2))
-    real_fdopen = os.fdopen
-
-    def fdopen(handle: int, mode: str) -> io.BufferedWriter:
-        os.close(handle)
-        return real_fdopen(os.open("/dev/full", os.O_WRONLY), mode)
-
-    monkeypatch.setattr(library.os, "fdopen", fdopen)
-
-    with pytest.raises(OutputError, match=r"cannot keep pictures here \(No space left on device\): set TMPDIR"):
-        TrainingSet(dataset, SIZE, cache_bytes=CACHE)
-
-    assert list(temporary.iterdir()) == []
-
-
-def test_nothing_is_left_when_reading_fails(tmp_path: Path, temporary: Path) -> None:
-    def stop(_count: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        TrainingSet(load(write_set(tmp_path / "set", 2)), SIZE, cache_bytes=CACHE, progress=stop)
-
-    assert list(temporary.iterdir()) == []
+    assert most_objects(SamplingSettings(background=0.0)) == 4  # the one picture with an object, four times
+    assert most_objects(SamplingSettings()) < 4
 
 
 def test_a_real_set_is_read_without_a_crash(data_dir: Path) -> None:
     data_file = load_data_file(Path(__file__).parents[2] / "examples/coco128.yaml")
-    found = TrainingSet(load_dataset(data_file, "train"), (160, 160), cache_bytes=1 << 25)
+    found = TrainingSet(load_dataset(data_file, "train"), Layout((160, 160), "letterbox"))
 
     batches = list(training_loader(found, 32).batches(0))
 
@@ -394,8 +321,10 @@ def test_a_real_set_is_read_without_a_crash(data_dir: Path) -> None:
     assert sum(len(batch.targets) for batch in batches) > 500
 
 
-def test_ctrl_c_while_workers_start_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = training_loader(training_set(write_set(tmp_path, 4)), batch=2, workers=1)
+def test_ctrl_c_while_workers_start_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_set: WriteSet
+) -> None:
+    made = training_loader(TrainingSet(load(write_set(tmp_path, 4)), LAYOUT), batch=2, workers=1)
 
     def starting(self: object) -> Iterator[Batch]:
         os.kill(os.getpid(), signal.SIGINT)

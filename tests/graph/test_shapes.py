@@ -20,7 +20,8 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
-from yoloslim.graph.shapes import infer_shapes, output_shape
+from yoloslim.graph.shapes import infer_shapes, largest_stride, output_shape
+from yoloslim.zoo.catalog import find
 
 NET = "[net]\nwidth=32\nheight=16\nchannels=3\n"
 
@@ -117,3 +118,34 @@ def test_a_size_set_later_is_checked_like_one_that_was_read() -> None:
 
     with pytest.raises(CfgError, match=r"^x\.cfg:5: .*gives an empty map.*the network's input is too small"):
         infer_shapes(graph.with_size(8, 8))
+
+
+def test_the_stride_is_the_one_that_all_maps_can_be_divided_by() -> None:
+    cfg = """[net]
+width=96
+height=96
+[convolutional]
+filters=4
+size=3
+stride=3
+pad=1
+[maxpool]
+size=2
+stride=4
+[maxpool]
+size=3
+stride=1
+[avgpool]
+[convolutional]
+filters=4
+size=1
+"""
+
+    assert largest_stride(parse_cfg(cfg)) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "stride"), [("yolov3-tiny", 32), ("yolov4", 32), ("yolov2", 32), ("efficientnet-b0+yolov3", 32)]
+)
+def test_networks_of_the_zoo_have_their_strides(name: str, stride: int) -> None:
+    assert largest_stride(find(name)) == stride

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from yoloslim.data.augment import AugmentSettings
+from yoloslim.data.batches import LoaderSettings
+from yoloslim.data.sampling import SamplingSettings
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
@@ -91,6 +93,33 @@ def test_every_stage_leaves_its_row_and_its_files(recipe: Recipe) -> None:
     page = (folder / "report.html").read_text()
     assert page.count("<figure>") == 8
     assert "exported" in page
+
+
+def test_a_grey_network_takes_the_road_with_batches_of_many_shapes(recipe: Recipe) -> None:
+    data = replace(recipe.data, loader=LoaderSettings(shape="rect", multi_scale=0.5, multi_scale_every=1))
+    augment = AugmentSettings(mosaic=0.3, mixup=0.3, cutout=0.3)
+    prune = replace(recipe.prune, recalibrate=8)
+    grey = parse_cfg(CFG.replace("[net]\n", "[net]\nchannels=1\n"))
+
+    stages = compress(replace(recipe, data=data, augment=augment, prune=prune), grey)
+
+    assert load(Path(stages[0].path), None).graph.input_shape == (1, 64, 64)
+    assert stages[-1].map50 == pytest.approx(stages[-2].map50, abs=0.002)
+
+
+def test_several_sets_take_the_road_together(recipe: Recipe, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("path: data\ntrain: images/train\nnames: [light, night]\n")
+    sampling = SamplingSettings(weights=(1, 0.5), repeat_threshold=0.9)
+    label_map = {"light": "bright"}
+    data = replace(recipe.data, data=(str(tmp_path / "data.yaml"), str(other)), sampling=sampling, label_map=label_map)
+
+    stages = compress(replace(recipe, data=data), graph())
+
+    trained = load(Path(stages[0].path), None)
+    assert trained.names == ("bright", "dark", "night")
+    assert trained.graph.classes == 3
+    assert len(stages) == 5
 
 
 def test_fading_makes_pruning_lossless(recipe: Recipe) -> None:

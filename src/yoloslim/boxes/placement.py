@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloslim.errors import RecipeError
+
 ResizeMode = Literal["letterbox", "stretch"]
 
+PICTURE_CHANNELS = (1, 3)
 GREY = 114  # the border of a letterbox, in every channel
 
 
@@ -68,14 +71,43 @@ def place(image: NDArray[np.uint8], size: tuple[int, int], resize: ResizeMode) -
     return _stretch(image, size)
 
 
-def to_batch(canvases: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Gives canvases of one size, shape (H, W, 3), BGR, as a batch of shape (B, 3, H, W), RGB, 0..1, contiguous."""
+def to_batch(canvases: Sequence[NDArray[np.uint8]], channels: int = 3) -> NDArray[np.float32]:
+    """Gives canvases of one size, shape (H, W, 3), BGR, as a batch of shape (B, C, H, W), 0..1, contiguous.
+
+    Args:
+        channels: 3 for RGB, 1 for grey.
+    """
     height, width = canvases[0].shape[:2]
-    batch = np.empty((len(canvases), 3, height, width), np.float32)
+    batch = np.empty((len(canvases), channels, height, width), np.float32)
     for canvas, planes in zip(canvases, batch, strict=True):
-        for plane, channel in zip(planes, reversed(cv2.split(canvas)), strict=True):
+        for plane, channel in zip(planes, to_planes(canvas, channels), strict=True):
             np.divide(channel, 255, out=plane, dtype=np.float32)
     return batch
+
+
+def to_planes(canvas: NDArray[np.uint8], channels: int = 3) -> Sequence[NDArray[np.uint8]]:
+    """Gives the planes of a canvas, shape (H, W, 3), BGR, that a network reads, each of shape (H, W).
+
+    Args:
+        channels: 3 for red, green and blue; 1 for grey, .299 of red, .587 of green and .114 of blue.
+
+    Raises:
+        RecipeError: networks with so many channels do not read pictures.
+    """
+    check_channels(channels)
+    planes = [cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY)] if channels == 1 else reversed(cv2.split(canvas))
+    return [np.asarray(plane, np.uint8) for plane in planes]
+
+
+def check_channels(channels: int) -> None:
+    """Makes sure that a network with so many input channels can read pictures.
+
+    Raises:
+        RecipeError: it cannot.
+    """
+    if channels not in PICTURE_CHANNELS:
+        expected = "3 (colour) or 1 (grey)"
+        raise RecipeError(f"a picture has {expected} channels, this network reads {channels}: set channels= in its cfg")
 
 
 def _letterbox(image: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], Placement]:

@@ -114,8 +114,9 @@ def detector_of(session: Session, model: Model, settings: DetectSettings) -> Det
     """Gives a detector that runs the model with torch on the user's device.
 
     Raises:
-        RecipeError: the network has no heads, or reads something else than colour pictures.
+        RecipeError: the network has no heads, or reads something else than pictures.
     """
+    from yoloslim.boxes.placement import check_channels
     from yoloslim.errors import RecipeError
     from yoloslim.runtime.detector import Detector
     from yoloslim.runtime.torch_backend import TorchBackend, choose_device
@@ -124,14 +125,16 @@ def detector_of(session: Session, model: Model, settings: DetectSettings) -> Det
     yolos = tuple(yolo for _, yolo in model.graph.heads)
     if not yolos:
         raise RecipeError("this network has no [yolo] layer, so it finds no boxes: use the cfg of a detector")
-    _check_channels(shape.channels)
+    check_channels(shape.channels)
     backend = TorchBackend(model.network, choose_device(session.device))
-    return Detector(backend, yolos, (shape.width, shape.height), model.resize, settings)
+    size = (shape.width, shape.height)
+    return Detector(backend, yolos, size, model.resize, settings, channels=shape.channels)
 
 
 def _artefact_detector(
     session: Session, path: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
 ) -> tuple[Detector, tuple[str, ...]]:
+    from yoloslim.boxes.placement import check_channels
     from yoloslim.cli.inputs import parse_size
     from yoloslim.errors import RecipeError
     from yoloslim.runtime.artefact import open_artefact
@@ -144,12 +147,5 @@ def _artefact_detector(
     own = artefact.description.size
     if parse_size(size) not in (None, own):
         raise RecipeError(f"--size {size}: {path} is for {own[0]}x{own[1]} alone; export it again with --size {size}")
-    _check_channels(artefact.description.graph.input_shape.channels)
+    check_channels(artefact.description.graph.input_shape.channels)
     return artefact.detector(settings, resize), artefact.description.names
-
-
-def _check_channels(channels: int) -> None:
-    from yoloslim.errors import RecipeError
-
-    if channels != 3:
-        raise RecipeError(f"pictures have 3 channels, this network reads {channels}: set channels=3 in its cfg")

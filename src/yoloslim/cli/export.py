@@ -72,4 +72,5 @@ def _batches(session: Session, model: Model, source: str) -> Iterator[NDArray[np
     shape = model.graph.input_shape
     yield random_batch(shape, session.seed)
     for path in find_sources(source).pictures[:_MAX_PICTURES] if source else ():
-        yield to_batch([place(read_picture(path), (shape.width, shape.height), model.resize)[0]])
+        canvas, _ = place(read_picture(path), (shape.width, shape.height), model.resize)
+        yield to_batch([canvas], shape.channels)

@@ -157,7 +157,7 @@ def _pictures(dataset: Dataset, count: int, model: Model, batch: int) -> list[Te
     from yoloslim.recipes.pictures import picture_batches
 
     shape = model.graph.input_shape
-    batches = list(picture_batches(dataset, count, (shape.width, shape.height), model.resize, batch))
+    batches = list(picture_batches(dataset, count, shape, model.resize, batch))
     if not batches:
         raise DataError(f"--recalibrate {count}: none of {len(dataset)} training pictures can be read")
     return batches

@@ -27,7 +27,9 @@ Changes = Annotated[
 def train(
     session: Session,
     cfg: Cfg = "",
-    data: Annotated[str, typer.Option("--data", metavar="FILE", help="A Darknet .data file or a YAML data file.")] = "",
+    data: Annotated[
+        list[str] | None, typer.Option("--data", metavar="FILE", help="A .data or YAML data file; repeatable.")
+    ] = None,
     weights: WeightsOrNone = None,
     trust: Trust = False,
     epochs: Annotated[
@@ -74,7 +76,7 @@ def train(
     sparse = {"strength": _strength(sparsity), "penalty": penalty, "schedule": schedule}
     tables: dict[str, Any] = {
         "model": {"cfg": cfg, "weights": None if weights is None else str(weights)},
-        "data": {"data": data, "size": _size(size), "resize": resize, "single_class": single_class},
+        "data": {"data": data or None, "size": _size(size), "resize": resize, "single_class": single_class},
         "train": {"epochs": epochs, "batch": batch, "save_every": save_every, "sync_batch_norm": sync_bn},
         "sparsity": sparse,
     }
@@ -146,7 +148,7 @@ def _base(session: Session, base: Path | None, given: dict[str, Any]) -> dict[st
     if not model or not data.get("data"):
         raise RecipeError("train needs --cfg and --data, or --recipe FILE, or --resume RUN to go on")
     name = Path(model.get("cfg") or model["weights"]).stem
-    return {"name": f"{name}-{Path(data['data']).stem}".replace(" ", "_"), **shared}
+    return {"name": f"{name}-{Path(data['data'][0]).stem}".replace(" ", "_"), **shared}
 
 
 def _strength(text: str) -> float | str | None:

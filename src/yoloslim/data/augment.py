@@ -13,15 +13,17 @@ import cv2
 import numpy as np
 
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.boxes.placement import ResizeMode, place
+from yoloslim.boxes.placement import place
 from yoloslim.data.geometry import (
     MOSAIC_PICTURES,
     Matrix,
     Pair,
+    blend,
     cut,
     fitted_size,
     flip,
     lay_mosaic,
+    paint_over,
     resize_to,
     rotation,
     scaling,
@@ -29,10 +31,12 @@ from yoloslim.data.geometry import (
     translation,
     warp,
 )
+from yoloslim.data.layout import Layout
 from yoloslim.data.pictures import Picture
 from yoloslim.errors import RecipeError
 
 HUES = 180  # of OpenCV's 8-bit HSV
+MIXUP_BETA = 8.0  # shares of two blended pictures lie near one half, so that both can be seen and no loss needs weights
 MOSAIC_CENTRE = (0.25, 0.75)  # where the four pictures meet, as a share of the input's sides
 
 LIMITS = {
@@ -61,7 +65,12 @@ class AugmentSettings:
         scale: size is multiplied by 1 ± this.
         shear: largest slant, degrees.
         mosaic: probability that four pictures are joined (Bochkovskiy et al., YOLOv4, 2020).
-        min_visible: share of a box's area that must stay inside the picture; others are no targets.
+        mixup: probability that the picture is blended with another one, varied too (Zhang et al., mixup, 2018; for
+            detection: Zhang et al., Bag of freebies, 2019).
+        cutout: probability that a rectangle is painted grey (DeVries & Taylor, 2017).
+        cutout_size: largest sides of that rectangle, as shares of the input's.
+        min_visible: share of a box's area that must stay in the picture, and not be painted over; others are no
+            targets.
         min_side_px: smallest side of what is left of a box, in pixels of the network's input.
 
     Raises:
@@ -77,6 +86,9 @@ class AugmentSettings:
     scale: float = 0.5
     shear: float = 0.0
     mosaic: float = 0.5
+    mixup: float = 0.0
+    cutout: float = 0.0
+    cutout_size: float = 0.3
     min_visible: float = 0.2
     min_side_px: float = 2.0
 
@@ -102,19 +114,6 @@ class AugmentSettings:
         return any((self.hue, self.saturation, self.value))
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a network's input looks like.
-
-    Attributes:
-        size: width and height, pixels.
-        resize: how a picture is laid into it.
-    """
-
-    size: tuple[int, int]
-    resize: ResizeMode
-
-
 class Pictures(Protocol):
     """Where pictures come from: a sequence that reads them when asked."""
 
@@ -137,10 +136,20 @@ def training_sample(
     Without augmentation the canvas is what `yoloslim.boxes.placement.place` gives.
 
     Args:
-        pictures: those of the data set; ``index`` and the partners in its mosaic are read.
+        pictures: those of the data set; ``index`` and its partners in mosaic and mixup are read.
         rng: the only source of randomness.
         layout: size of the network's input and how pictures are laid into it.
     """
+    pair = _moved_and_recoloured(pictures, index, rng, layout, settings)
+    if settings.mixup and rng.random() < settings.mixup:
+        partner = _moved_and_recoloured(pictures, int(rng.integers(len(pictures))), rng, layout, settings)
+        pair = blend(pair, partner, rng.beta(MIXUP_BETA, MIXUP_BETA))
+    return random_cutout(*pair, rng, settings)
+
+
+def _moved_and_recoloured(
+    pictures: Pictures, index: int, rng: np.random.Generator, layout: Layout, settings: AugmentSettings
+) -> Pair:
     if rng.random() < settings.mosaic:
         partners = rng.integers(len(pictures), size=MOSAIC_PICTURES - 1)
         chosen = [pictures[index], *(pictures[int(partner)] for partner in partners)]
@@ -154,6 +163,19 @@ def training_sample(
 def random_flip(picture: Picture, annotation: Annotation, rng: np.random.Generator, settings: AugmentSettings) -> Pair:
     """Gives the picture or, with probability ``settings.flip``, its mirror image."""
     return flip(picture, annotation) if rng.random() < settings.flip else Pair(picture, annotation)
+
+
+def random_cutout(
+    picture: Picture, annotation: Annotation, rng: np.random.Generator, settings: AugmentSettings
+) -> Pair:
+    """Gives the picture or, with probability ``settings.cutout``, one with a random grey rectangle."""
+    if not settings.cutout or rng.random() >= settings.cutout:
+        return Pair(picture, annotation)
+    size = np.array(picture.shape[1::-1])
+    sides = np.round(rng.uniform(0, settings.cutout_size, 2) * size)
+    low = np.floor(rng.uniform(0, 1, 2) * (size - sides + 1))
+    left, top, right, bottom = np.concatenate([low, low + sides]).astype(int).tolist()
+    return paint_over(picture, annotation, (left, top, right, bottom), min_visible=settings.min_visible)
 
 
 def random_colours(

@@ -1,4 +1,4 @@
-"""Pictures moved together with their boxes: flip, affine map, mosaic, resize.
+"""Pictures changed together with their boxes: flip, affine map, mosaic, resize, blend, paint over.
 
 Coordinates are continuous: pixel ``i`` covers ``i`` to ``i + 1``, so a box of 0..width covers the whole picture.
 """
@@ -83,9 +83,7 @@ def cut(
     whole = np.prod(annotation.boxes[:, 2:] - annotation.boxes[:, :2], axis=1)
     visible = np.prod(sides, axis=1)
     keep = (visible > 0) & (visible >= min_visible * whole) & (sides >= min_side_px).all(axis=1)
-    return dataclasses.replace(
-        annotation, boxes=boxes[keep], class_ids=annotation.class_ids[keep], difficult=annotation.difficult[keep]
-    )
+    return chosen(dataclasses.replace(annotation, boxes=boxes), keep)
 
 
 def resize_to(picture: Picture, annotation: Annotation, size: tuple[int, int]) -> Pair:
@@ -136,6 +134,41 @@ def lay_mosaic(pairs: Sequence[Pair]) -> tuple[Pair, tuple[int, int]]:
         offset = np.array([left, top] * 2, np.float32)
         laid.append(dataclasses.replace(annotation, boxes=annotation.boxes + offset))
     return Pair(canvas, joined(laid)), (x, y)
+
+
+def blend(first: Pair, second: Pair, share: float) -> Pair:
+    """Gives two pictures of one size laid over each other, with the objects of both.
+
+    Args:
+        share: of the first picture, 0..1; the second has the rest.
+    """
+    picture = cv2.addWeighted(first.picture, share, second.picture, 1 - share, 0)
+    return Pair(np.asarray(picture, np.uint8), joined([first.annotation, second.annotation]))
+
+
+def paint_over(
+    picture: Picture, annotation: Annotation, hole: tuple[int, int, int, int], *, min_visible: float = 0.0
+) -> Pair:
+    """Gives the picture with a grey rectangle, without the objects of which too little is left to see.
+
+    Args:
+        hole: the rectangle, xyxy, pixels, inside the picture.
+        min_visible: share of a box's area, 0..1, that must not be painted over; a hidden box never stays.
+    """
+    left, top, right, bottom = hole
+    painted = picture.copy()
+    painted[top:bottom, left:right] = GREY
+    boxes = annotation.boxes
+    low, high = np.maximum(boxes[:, :2], (left, top)), np.minimum(boxes[:, 2:], (right, bottom))
+    hidden = np.clip(high - low, 0, None).prod(axis=1)
+    whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return Pair(painted, chosen(annotation, (hidden < whole) & (whole - hidden >= min_visible * whole)))
+
+
+def chosen(annotation: Annotation, keep: NDArray[np.bool_]) -> Annotation:
+    """Gives the annotation with the objects of ``keep``, shape (N,), alone."""
+    boxes, class_ids, difficult = annotation.boxes[keep], annotation.class_ids[keep], annotation.difficult[keep]
+    return dataclasses.replace(annotation, boxes=boxes, class_ids=class_ids, difficult=difficult)
 
 
 def joined(annotations: Sequence[Annotation]) -> Annotation:

@@ -1,34 +1,29 @@
-"""The readable pictures of a data set at the size of training: all read once to find what is wrong, kept if asked."""
+"""The readable pictures of a data set at the size of training, with their boxes; what is wrong is found and told."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
-import mmap
-import os
-import tempfile
-import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.data.augment import Layout
-from yoloslim.data.dataset import Dataset, LoadedSample, Sample
-from yoloslim.data.geometry import Pair, cut, fitted_size, resize_to
+from yoloslim.data.annotation_table import AnnotationTable, stacked
+from yoloslim.data.dataset import Dataset, Sample
+from yoloslim.data.geometry import Pair, resize_to
+from yoloslim.data.joint import JointDataset, Part, as_joint
+from yoloslim.data.label_cache import LabelCache
+from yoloslim.data.layout import Layout, fitted_sizes
+from yoloslim.data.picture_cache import Budget, PictureWriter
 from yoloslim.data.pictures import Picture, read_picture
-from yoloslim.errors import DataError, OutputError
+from yoloslim.data.scan import Scan, Visitor, scan
+from yoloslim.errors import DataError
 
-SCAN_CHUNK = 64  # pictures that the scan holds at a time
-MAX_SCAN_THREADS = 8
-
-OPEN_FILES = Path("/proc/self/fd")  # where Linux lets files without a name be opened again
+NO_CACHE = Budget("off", 0, None)
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +31,24 @@ logger = logging.getLogger(__name__)
 class Library:
     """The readable pictures of a data set, no larger than the network's input, with their boxes cut to the picture.
 
-    Making it reads every picture once. A sample of which nothing true is known (picture or label file unreadable) is
-    left out, so indices count readable ones. Boxes stay in memory, and pictures in one temporary file up to
-    ``cache_bytes``, which all processes map: it is held once, however many workers there are. The file goes when the
-    library does; the rest is read again each time. Kept or not, a picture is the same.
+    Making it reads every picture once, but for those that an earlier run read and that have not changed since (see
+    `LabelCache`). A sample of which nothing true is known (picture or label file unreadable) is left out, so indices
+    count readable ones. Boxes stay in memory, and pictures up to ``budget`` in one file that all processes map: it is
+    held once, however many workers there are. The file goes when the library does; the rest is read again each time.
+    Kept or not, a picture is the same.
 
     Args:
-        dataset: what is read.
+        dataset: what is read; several data sets are one after the other.
         layout: of the network's input. A picture that does not fit in is made smaller; none is enlarged.
-        cache_bytes: how much the kept pictures may take.
+        budget: where pictures are kept, and how much they may take.
         progress: called with the number of samples done.
 
     Attributes:
         problems: everything that was left out, for the user.
         num_cached: how many pictures are kept.
+        sizes: shape (N, 2), int64, width and height of each picture, pixels.
+        annotations: the objects of each picture, in pixels of it.
+        sets: shape (N,), int64, the data set of each picture, from 0.
 
     Raises:
         DataError: no picture can be read, or there is no box in any of them.
@@ -58,29 +57,31 @@ class Library:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Dataset | JointDataset,
         layout: Layout,
         *,
-        cache_bytes: int = 0,
+        budget: Budget = NO_CACHE,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self.layout = layout
-        self._samples: list[Sample] = []
-        self._annotations: list[Annotation] = []
-        problems = list(dataset.problems)
-        with _CacheWriter(cache_bytes) as writer:
-            for count, (loaded, pair) in enumerate(_scan(dataset, layout), start=1):
-                problems.extend(loaded.problems)
-                if pair is not None:
-                    writer.add(len(self._samples), pair.picture)
-                    self._samples.append(loaded.sample)
-                    self._annotations.append(pair.annotation)
-                if progress is not None:
-                    progress(count)
+        parts = as_joint(dataset).parts
+        with PictureWriter(budget) as writer:
+            datasets = [part.dataset for part in parts]
+            scans = _scans(datasets, layout, writer, budget, progress or (lambda done: None))
             self._cache = writer.finish()
-        self.problems = tuple(dict.fromkeys(problems))
+        sizes = np.concatenate([found.sizes for found in scans])
+        trained = _trained_sizes(sizes, layout)
+        readable = np.flatnonzero(sizes[:, 0])
+        told = (problem for found in scans for problems in found.problems for problem in problems)
+        samples = [sample for dataset in datasets for sample in dataset.samples]
+        self.problems = tuple(dict.fromkeys([*as_joint(dataset).problems, *told]))
         self.num_cached = len(self._cache)
-        self._check(len(dataset))
+        self.sizes = trained[readable]
+        self.annotations = _fitted(_translated(parts, scans), sizes, trained).take(readable)
+        self.sets = np.repeat(np.arange(len(parts)), [len(dataset) for dataset in datasets])[readable]
+        self._samples = [samples[index] for index in readable.tolist()]
+        self._numbers = readable  # of the samples, by which the cache knows its pictures
+        self._unlabelled = [part.unlabelled for part in parts]
+        self._check(len(samples), samples[0])
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -99,141 +100,95 @@ class Library:
         """
         for candidate in range(index, index + len(self)):
             chosen = candidate % len(self)
-            if chosen in self._cache:
-                return Pair(self._cache[chosen], self._annotations[chosen])
             try:
-                picture = read_picture(self._samples[chosen].path)
+                return Pair(self._picture(chosen), self._annotation(chosen))
             except DataError as error:
                 logger.warning("%s; it could be read when training began: another picture takes its place", error)
-                continue
-            return Pair(_shrunk(picture, Annotation.empty(), self.layout).picture, self._annotations[chosen])
-        raise DataError(f"{self._samples[index].path}: neither this nor any other picture of the data set can be read")
+        raise DataError(f"{self.path(index)}: neither this nor any other picture of the data set can be read")
 
-    def _check(self, num_samples: int) -> None:
+    def _picture(self, index: int) -> Picture:
+        number = int(self._numbers[index])
+        if number in self._cache:
+            return self._cache[number]
+        return _resized(read_picture(self.path(index)), self.sizes[index])
+
+    def _annotation(self, index: int) -> Annotation:
+        return replace(self.annotations[index], unlabelled=self._unlabelled[self.sets[index]])
+
+    def _check(self, num_samples: int, first: Sample) -> None:
         if not self._samples:
-            first = f" ({self.problems[0]})" if self.problems else ""
-            raise DataError(f"expected pictures to train on, found none among {num_samples} that can be read{first}")
-        if not any(len(annotation) for annotation in self._annotations):
-            why = self.problems[0] if self.problems else f"no label file has one (first: {self._samples[0].label_path})"
+            hint = f" ({self.problems[0]})" if self.problems else ""
+            raise DataError(f"expected pictures to train on, found none among {num_samples} that can be read{hint}")
+        if not len(self.annotations.boxes):
+            why = self.problems[0] if self.problems else f"no label file has one (first: {first.label_path})"
             raise DataError(f"expected boxes to train on, found none in {len(self)} pictures: {why}")
 
 
-def _scan(dataset: Dataset, layout: Layout) -> Iterator[tuple[LoadedSample, Pair | None]]:
-    """Gives every sample, without its picture, and the picture and boxes as they are trained on, if readable."""
+def _scans(
+    datasets: Sequence[Dataset],
+    layout: Layout,
+    writer: PictureWriter,
+    budget: Budget,
+    progress: Callable[[int], None],
+) -> list[Scan]:
+    """Gives what is known of every data set; pictures that fit into the budget go to the writer."""
+    caches = [LabelCache(dataset) for dataset in datasets]
+    known = [cache.load() for cache in caches]
+    wanted = _wanted(np.concatenate([before.sizes for before in known]), layout, budget)
+    found: list[Scan] = []
+    for dataset, before in zip(datasets, known, strict=True):
+        offset = sum(map(len, found))
+        visitor = _visitor(offset, layout, writer, progress)
+        found.append(scan(dataset, before, wanted[offset : offset + len(dataset)], visitor))
+    for cache, before, after in zip(caches, known, found, strict=True):
+        if (after.is_known & ~before.is_known).any():
+            cache.store(after)
+    return found
 
-    def read(sample: Sample) -> tuple[LoadedSample, Pair | None]:
-        loaded = dataset.read(sample)
-        without = dataclasses.replace(loaded, picture=None)
-        if loaded.picture is None or loaded.annotation is None:
-            return without, None
-        return without, _shrunk(loaded.picture, loaded.annotation, layout)
 
-    threads = min(os.cpu_count() or 1, MAX_SCAN_THREADS)
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(dataset), SCAN_CHUNK):
-            yield from pool.map(read, dataset.samples[start : start + SCAN_CHUNK])
+def _visitor(offset: int, layout: Layout, writer: PictureWriter, progress: Callable[[int], None]) -> Visitor:
+    """Gives who keeps the pictures of a data set, the first of whose samples has the number ``offset``."""
+    return Visitor(
+        prepare=partial(_shrunk, layout=layout),
+        take=lambda index, picture: writer.add(offset + index, picture),
+        progress=lambda done: progress(offset + done),
+    )
 
 
-def _shrunk(picture: Picture, annotation: Annotation, layout: Layout) -> Pair:
-    """Gives the picture made smaller where the network's input is smaller, its objects cut at its border."""
+def _wanted(sizes: NDArray[np.int64], layout: Layout, budget: Budget) -> NDArray[np.bool_]:
+    """Gives which pictures the budget is for, the first ones; those of an unknown size may be as large as the input."""
+    sizes = np.where(sizes > 0, sizes, layout.size)
+    needed = np.cumsum(3 * _trained_sizes(sizes, layout).prod(axis=1))
+    if budget.kind != "off":
+        logger.info("%s", budget.told(int(needed[-1])))
+    return needed <= budget.limit
+
+
+def _trained_sizes(sizes: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
+    """Gives the size that each picture is trained at: smaller where it does not fit in, never larger."""
+    return np.minimum(sizes, fitted_sizes(np.maximum(sizes, 1), layout))
+
+
+def _shrunk(picture: Picture, layout: Layout) -> Picture:
     height, width = picture.shape[:2]
-    inside = cut(annotation, (width, height))
-    new_width, new_height = fitted_size(picture, layout.size, layout.resize)
-    return resize_to(picture, inside, (min(width, new_width), min(height, new_height)))
+    return _resized(picture, _trained_sizes(np.array([[width, height]]), layout)[0])
 
 
-class _Place(NamedTuple):
-    """Where a picture lies in the cache's file: its first byte and its shape."""
-
-    offset: int
-    shape: tuple[int, ...]
+def _resized(picture: Picture, size: NDArray[np.int64]) -> Picture:
+    width, height = size.tolist()
+    return resize_to(picture, Annotation.empty(), (width, height)).picture
 
 
-class _Cache:
-    """Pictures in one temporary file that processes map into their memory; a pickled copy maps the same file.
-
-    Args:
-        path: the file; None when there are no pictures.
-        places: where each picture is in it.
-    """
-
-    def __init__(self, path: Path | None, places: dict[int, _Place]) -> None:
-        self._path = path
-        self._places = places
-        self._bytes = np.zeros(0, np.uint8) if path is None else _mapped(path)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, index: int) -> bool:
-        return index in self._places
-
-    def __getitem__(self, index: int) -> Picture:
-        offset, shape = self._places[index]
-        return self._bytes[offset : offset + math.prod(shape)].reshape(shape)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Cache, (self._path, self._places)
+def _translated(parts: Sequence[Part], scans: Sequence[Scan]) -> AnnotationTable:
+    """Gives the boxes of all data sets with class ids of the common list."""
+    tables = [found.annotations for found in scans]
+    class_ids = [np.array(part.class_ids, np.int64)[table.class_ids] for part, table in zip(parts, tables, strict=True)]
+    return replace(stacked(tables), class_ids=np.concatenate(class_ids))
 
 
-def _mapped(path: Path) -> NDArray[np.uint8]:
-    with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-
-
-class _CacheWriter:
-    """Writes pictures one after the other until the budget is spent; removes its file if it is not finished."""
-
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._file: IO[bytes] | None = None
-        self._path = Path()
-        self._places: dict[int, _Place] = {}
-        self._size = 0
-
-    def __enter__(self) -> _CacheWriter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            with suppress(OSError):  # what a full disk did not take is still in the buffer
-                self._file.close()
-            self._path.unlink()
-
-    def add(self, index: int, picture: Picture) -> None:
-        """Keeps a picture if it fits into the budget."""
-        if self._size + picture.nbytes > self._budget:
-            return
-        try:
-            if self._file is None:
-                handle, name = tempfile.mkstemp(prefix="yoloslim-pictures-")
-                self._file, self._path = os.fdopen(handle, "wb"), Path(name)
-            self._file.write(picture.tobytes())
-            self._file.flush()
-        except OSError as error:
-            folder = tempfile.gettempdir()
-            raise OutputError(f"{folder}: cannot keep pictures here ({error.strerror}): set TMPDIR") from error
-        self._places[index] = _Place(self._size, picture.shape)
-        self._size += picture.nbytes
-
-    def finish(self) -> _Cache:
-        """Gives the pictures that were kept; the file is theirs from now on."""
-        if self._file is None:
-            return _Cache(None, {})
-        file, path, self._file = self._file, self._path, None
-        if OPEN_FILES.is_dir():  # Linux: without its name the file is gone when its last user is, however that ends
-            path.unlink()
-            cache = _Cache(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), self._places)
-            weakref.finalize(cache, file.close)
-            return cache
-        file.close()
-        cache = _Cache(path, self._places)
-        weakref.finalize(cache, _remove, path, os.getpid())
-        return cache
-
-
-def _remove(path: Path, owner: int) -> None:
-    """Removes the file, unless this is a forked worker, in which a copy of the finalizer lives."""
-    if os.getpid() == owner:
-        with suppress(OSError):  # some systems keep a file that is still mapped
-            path.unlink()
+def _fitted(table: AnnotationTable, sizes: NDArray[np.int64], trained: NDArray[np.int64]) -> AnnotationTable:
+    """Gives the boxes cut at the border of their pictures, in pixels of the size that these are trained at."""
+    limits, gains = np.tile(sizes, 2), np.tile(trained / np.maximum(sizes, 1), 2).astype(np.float32)
+    inside = np.clip(table.boxes, 0, limits[table.pictures].astype(np.float32))
+    has_area = np.prod(inside[:, 2:] - inside[:, :2], axis=1) > 0
+    return replace(table, boxes=inside * gains[table.pictures]).keep(has_area)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from yoloslim.data.formats import FORMATS
-from yoloslim.data.pictures import is_picture_name
+from yoloslim.data.pictures import PICTURE_SUFFIXES, is_picture_name
 from yoloslim.errors import DataError
 
+SUFFIXES = tuple(PICTURE_SUFFIXES)
 STEM_FOLDERS = tuple(dict.fromkeys(name for label_format in FORMATS.values() for name in label_format.folders))
 
 
@@ -71,13 +73,19 @@ def read_list_lines(path: Path) -> list[str]:
 
 def _list_folder(folder: Path) -> Listing:
     # glob, not Path.rglob: it follows links to folders and leaves hidden files out.
+    # Names are sieved and sorted as text, part by part: for 100,000 of them, paths take seconds.
     names = glob.iglob("**/*", root_dir=folder, recursive=True)  # noqa: PTH207
-    pictures = tuple(sorted(folder / name for name in names if is_picture_name(Path(name))))
+    found = sorted((name for name in names if name.lower().endswith(SUFFIXES)), key=_parts)
+    pictures = tuple(folder / name for name in found)
     if not pictures:
         raise DataError(
             f"{folder}: expected a folder with pictures, found none in it (looked for .jpg, .png and alike)"
         )
     return Listing(pictures, folder)
+
+
+def _parts(name: str) -> list[str]:
+    return name.split(os.sep)  # noqa: PTH206
 
 
 def _read_list(path: Path, root: Path) -> Listing:

@@ -1,8 +1,8 @@
 """Batches for training. The same seed and epoch give the same batches, whatever the number of worker processes.
 
-    library --(epoch, index)--> varied sample --collate--> Batch
+    library --key--> varied sample --collate--> Batch
 
-The sampler hands out pairs of epoch and index, so worker processes that outlive an epoch need not be told of the next.
+A key says all: epoch, draw and size; so worker processes that outlive an epoch need not be told of the next.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -24,19 +24,24 @@ from torch import Tensor
 from torch.utils import data
 
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.boxes.placement import ResizeMode
+from yoloslim.boxes.placement import check_channels, to_planes
 from yoloslim.data.annotations import Problem
-from yoloslim.data.augment import AugmentSettings, Layout, training_sample
+from yoloslim.data.augment import AugmentSettings, training_sample
+from yoloslim.data.batches import BatchSizes, EpochBatches, Key, LoaderSettings, Share
 from yoloslim.data.dataset import Dataset
+from yoloslim.data.geometry import Pair
+from yoloslim.data.joint import JointDataset, as_joint
+from yoloslim.data.layout import Layout
 from yoloslim.data.library import Library
-from yoloslim.data.pictures import Picture
+from yoloslim.data.picture_cache import budget_of
+from yoloslim.data.sampling import Draws, SamplingSettings, expected_draws
 
 
 class Item(NamedTuple):
     """One training picture.
 
     Attributes:
-        image: shape (3, H, W), uint8, RGB.
+        image: shape (C, H, W), uint8, RGB or grey.
         targets: shape (N, 5), float32: class, cx, cy, w, h.
         unlabelled: shape (classes,), bool: classes that nobody looked for in it.
     """
@@ -46,10 +51,7 @@ class Item(NamedTuple):
     unlabelled: Tensor
 
 
-Key = tuple[int, int]
-"""What a sample depends on besides the seed: epoch and index."""
-
-ORDER_STREAM, SAMPLE_STREAM = 0, 1  # keep the generators of orders and of samples apart
+SAMPLE_STREAM = 1  # keeps the generator of samples apart from those of orders, draws and sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Batch:
     """Training pictures with their targets.
 
     Attributes:
-        images: shape (B, 3, H, W), uint8, RGB.
+        images: shape (B, C, H, W), uint8, RGB or grey; H and W may differ from batch to batch.
         targets: shape (M, 6), float32: index of the picture in the batch, class id, cx, cy, w, h; the last four as
             shares, 0..1, of the input's width and height. In the order of the pictures.
         unlabelled: shape (B, classes), bool: classes that nobody looked for in that picture.
@@ -81,69 +83,96 @@ class Batch:
 
 
 class TrainingSet(data.Dataset[Item]):
-    """The varied samples of a data set, each of them a function of seed, epoch and index alone.
+    """The varied samples of a data set, each of them a function of seed and key alone.
 
-    Making it reads every picture once (see `Library`). ``difficult`` objects are no targets.
+    Making it looks at every picture once (see `Library`). ``difficult`` objects are no targets.
 
     Args:
-        dataset: pictures and labels.
-        size: width and height of the network's input, pixels.
-        resize: how a picture is laid into it.
-        settings: how much pictures are varied.
+        dataset: pictures and labels, of one or several data sets.
+        layout: of the network's input.
+        augment: how much pictures are varied.
+        sampling: how often pictures come.
+        loader: how pictures are put together, and where they are kept.
         seed: 0 or more.
-        cache_bytes: how many bytes of decoded pictures may be kept; processes share them.
-        progress: called with the number of samples read so far.
+        progress: called with the number of samples looked at so far.
 
     Attributes:
         problems: everything in the data set that was left out, for the user.
         num_cached: how many pictures are kept decoded.
+        draws: which pictures come in an epoch.
+        sizes: how large a batch is.
 
     Raises:
-        DataError: no picture can be read, or there is no box in any of them.
+        DataError: no picture can be read, there is no box in any of them, or no background that is asked for.
         OutputError: there is no room for the kept pictures.
+        RecipeError: the settings do not fit the data or the network.
     """
 
     def __init__(
         self,
-        dataset: Dataset,
-        size: tuple[int, int],
-        resize: ResizeMode = "letterbox",
-        settings: AugmentSettings | None = None,
+        dataset: Dataset | JointDataset,
+        layout: Layout,
+        augment: AugmentSettings | None = None,
         *,
+        sampling: SamplingSettings | None = None,
+        loader: LoaderSettings | None = None,
         seed: int = 0,
-        cache_bytes: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self.layout = Layout(size, resize)
-        self.settings = settings or AugmentSettings()
+        check_channels(layout.channels)
+        loader = loader or LoaderSettings()
         self.seed = seed
-        self.num_classes = len(dataset.names)
-        self._library = Library(dataset, self.layout, cache_bytes=cache_bytes, progress=progress)
+        self.sizes = BatchSizes(layout, loader, seed)
+        self._layout = layout
+        self._augment = augment or AugmentSettings()
+        self._num_classes = len(dataset.names)
+        budget = budget_of(loader.cache, int(loader.cache_gb * 1e9))
+        largest = replace(layout, size=self.sizes.largest)
+        self._library = Library(dataset, largest, budget=budget, progress=progress)
         self.problems: tuple[Problem, ...] = self._library.problems
         self.num_cached = self._library.num_cached
+        num_sets = len(as_joint(dataset).parts)
+        chosen = sampling or SamplingSettings()
+        expected = expected_draws(self._library.annotations, self._library.sets, num_sets, chosen)
+        self.draws = Draws(expected, seed)
 
     def __len__(self) -> int:
-        """Gives the number of pictures that can be read."""
-        return len(self._library)
+        """Gives the number of pictures in an epoch."""
+        return len(self.draws)
 
-    def path(self, index: int) -> Path:
-        """Gives the file of one picture."""
-        return self._library.path(index)
+    @property
+    def picture_sizes(self) -> NDArray[np.int64]:
+        """Width and height of every readable picture, no larger than the input, shape (N, 2), pixels."""
+        return self._library.sizes
+
+    def path(self, epoch: int, draw: int) -> Path:
+        """Gives the file of the picture that is drawn."""
+        return self._library.path(int(self.draws.of(epoch)[draw]))
 
     def __getitem__(self, key: Key) -> Item:
-        """Gives the sample ``index`` as it looks in ``epoch``."""
-        epoch, index = key
-        rng = np.random.default_rng((self.seed, SAMPLE_STREAM, epoch, index))
-        picture, annotation = training_sample(self._library, index, rng, self.layout, self.settings)
-        unlabelled = torch.zeros(self.num_classes, dtype=torch.bool)
+        """Gives the sample of a key."""
+        rng = np.random.default_rng((self.seed, SAMPLE_STREAM, key.epoch, key.draw))
+        drawn = _Drawn(self._library, self.draws.of(key.epoch))
+        layout = replace(self._layout, size=key.size)
+        picture, annotation = training_sample(drawn, key.draw, rng, layout, self._augment)
+        unlabelled = torch.zeros(self._num_classes, dtype=torch.bool)
         unlabelled[list(annotation.unlabelled)] = True
-        targets = torch.from_numpy(to_targets(annotation, self.layout.size))
-        return Item(torch.from_numpy(to_planes(picture)), targets, unlabelled)
+        planes = np.stack(to_planes(picture, layout.channels))
+        return Item(torch.from_numpy(planes), torch.from_numpy(to_targets(annotation, key.size)), unlabelled)
 
 
-def to_planes(picture: Picture) -> NDArray[np.uint8]:
-    """Gives a picture of shape (H, W, 3), BGR, as planes of shape (3, H, W), RGB."""
-    return np.stack(cv2.split(picture)[::-1])
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The pictures of an epoch: partners in mosaics are drawn among them, and so are as often of a rare class."""
+
+    library: Library
+    draws: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, draw: int) -> Pair:
+        return self.library[int(self.draws[draw])]
 
 
 def to_targets(annotation: Annotation, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -165,66 +194,6 @@ def collate(items: Sequence[Item]) -> Batch:
     indices = torch.repeat_interleave(torch.arange(len(items)), counts).to(torch.float32)
     numbered = torch.cat([indices[:, None], torch.cat(targets)], dim=1)
     return Batch(torch.stack(images), numbered, torch.stack(unlabelled))
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Which part of every batch this process trains on, among several that train one network.
-
-    Attributes:
-        rank: from 0.
-        count: number of processes.
-    """
-
-    rank: int = 0
-    count: int = 1
-
-
-class EpochBatches(data.Sampler[list[Key]]):
-    """The batches of one epoch as keys of samples, in an order that depends on seed and epoch alone.
-
-    The last batch may be smaller; with a single picture it is left out, because batch-norm cannot learn from it, unless
-    it is the only one. With several processes each gets as many pictures: some then come twice.
-
-    Args:
-        num_samples: 1 or more.
-        batch: pictures in a batch of one process.
-        seed: 0 or more.
-        share: which part is given.
-
-    Attributes:
-        epoch: the epoch that is given next.
-        first: the batch of it that is given first.
-    """
-
-    def __init__(self, num_samples: int, batch: int, seed: int, share: Share | None = None) -> None:
-        self.num_samples = num_samples
-        self.batch = batch
-        self.seed = seed
-        self.share = share or Share()
-        self.epoch = 0
-        self.first = 0
-
-    def __len__(self) -> int:
-        return len(self._starts())
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        return iter(self.keys(self.epoch)[self.first :])
-
-    def keys(self, epoch: int) -> list[list[Key]]:
-        """Gives the keys of every batch of an epoch."""
-        order = np.random.default_rng((self.seed, ORDER_STREAM, epoch)).permutation(self.num_samples)
-        mine = np.resize(order, self._num_mine() * self.share.count)[self.share.rank :: self.share.count]
-        keys = [(epoch, index) for index in mine.tolist()]
-        return [keys[start : start + self.batch] for start in self._starts()]
-
-    def _num_mine(self) -> int:
-        return -(-self.num_samples // self.share.count)
-
-    def _starts(self) -> range:
-        count = self._num_mine()
-        is_single = count % self.batch == 1 and 1 < self.batch < count
-        return range(0, count - is_single, self.batch)
 
 
 class TrainingLoader:
@@ -254,7 +223,8 @@ class TrainingLoader:
 
     def names(self, epoch: int, batch: int) -> tuple[str, ...]:
         """Gives the files of the pictures in one batch, without their partners in mosaics."""
-        return tuple(str(self.training_set.path(index)) for _, index in self._sampler.keys(epoch)[batch])
+        keys = self._sampler.keys(epoch)[batch]
+        return tuple(str(self.training_set.path(key.epoch, key.draw)) for key in keys)
 
 
 def training_loader(
@@ -268,7 +238,7 @@ def training_loader(
             same.
         share: the part of this process, where several train one network.
     """
-    sampler = EpochBatches(len(training_set), batch, training_set.seed, share)
+    sampler = EpochBatches(training_set.draws, training_set.picture_sizes, training_set.sizes, batch, share)
     batches = data.DataLoader(
         training_set,
         batch_sampler=sampler,

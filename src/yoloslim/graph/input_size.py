@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from yoloslim.errors import CfgError, RecipeError
 from yoloslim.graph.graph import Graph
-from yoloslim.graph.ops import Upsample
-from yoloslim.graph.shapes import infer_shapes
+from yoloslim.graph.shapes import infer_shapes, largest_stride
 
 
 def at_size(graph: Graph, size: tuple[int, int]) -> Graph:
@@ -19,13 +18,7 @@ def at_size(graph: Graph, size: tuple[int, int]) -> Graph:
         infer_shapes(sized)
     except CfgError as problem:
         wanted = "x".join(map(str, dict.fromkeys(size)))
-        raise RecipeError(f"size {wanted}: this network needs a multiple of {_stride(graph)} ({problem})") from problem
+        raise RecipeError(
+            f"size {wanted}: this network needs a multiple of {largest_stride(graph)} ({problem})"
+        ) from problem
     return sized
-
-
-def _stride(graph: Graph) -> int:
-    """Stride of the coarsest map that a head or an upsampling reads: those must divide the size evenly."""
-    shapes = infer_shapes(graph)
-    names = [node.inputs[0] for node in graph if isinstance(node.op, Upsample)]
-    names += [node.name for node, _ in graph.heads]
-    return max((graph.input_shape.width // shapes[name].width for name in names), default=1)

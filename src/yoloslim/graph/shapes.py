@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import singledispatch
@@ -30,6 +31,8 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
+
+_PROBE = 128 * 3 * 5 * 7  # pixels: strides up to 10 and their products divide it
 
 
 def infer_shapes(graph: Graph) -> dict[str, Shape]:
@@ -191,6 +194,15 @@ def _(op: Yolo, inputs: Sequence[Shape]) -> Shape:
         need = f"{len(op.mask)} anchors x ({op.values - op.classes} + {op.classes} classes) = {op.channels}"
         raise ValueError(f"needs {need} input channels, found {found}; set filters= before it, or classes= and mask=")
     return inputs[0]
+
+
+def largest_stride(graph: Graph) -> int:
+    """Gives the number of pixels that width and height of the network's input must be multiples of.
+
+    That is the least common multiple of the strides of all its feature maps, global pools left out.
+    """
+    shapes = infer_shapes(graph.with_size(_PROBE, _PROBE)).values()
+    return math.lcm(*(round(_PROBE / shape.height) for shape in shapes if shape.height > 1))
 
 
 def convolved_shape(op: Convolution, shape: Shape) -> Shape:

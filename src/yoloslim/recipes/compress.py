@@ -146,8 +146,7 @@ class _Road:
         network = self.model.network
         plan = planned(network, table)
         shape = self.model.graph.input_shape
-        size = (shape.width, shape.height)
-        batches = picture_batches(self.material.training, table.recalibrate, size, self.model.resize, 8)
+        batches = picture_batches(self.material.training, table.recalibrate, shape, self.model.resize, 8)
         pruned = prune(network, plan, folding=table.fold, batches=batches)
         save_plan(plan, self.model.graph, trace_lanes(self.model.graph), folder)
         return self._kept(with_network(self.model, pruned.network), folder, "pruned")

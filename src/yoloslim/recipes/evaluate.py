@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from yoloslim.data.annotations import Problem
 from yoloslim.data.dataset import Dataset
+from yoloslim.data.joint import JointDataset
 from yoloslim.engine.evaluate import Evaluation, Sample, evaluate
 from yoloslim.errors import DataError
 from yoloslim.runtime.detector import Detector
@@ -20,7 +21,7 @@ class Reading:
         problems: bad pictures, which are left out, and bad boxes; complete when the samples have been read.
     """
 
-    dataset: Dataset
+    dataset: Dataset | JointDataset
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -35,7 +36,7 @@ class Reading:
 
 def evaluate_on(
     detector: Detector,
-    dataset: Dataset,
+    dataset: Dataset | JointDataset,
     *,
     batch: int = 8,
     at_conf: float | None = None,
@@ -57,7 +58,7 @@ def evaluate_on(
     return result, reading.problems
 
 
-def check_classes(classes: int, dataset: Dataset) -> None:
+def check_classes(classes: int, dataset: Dataset | JointDataset) -> None:
     """Makes sure that the network's classes are the data set's.
 
     Raises:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.data.augment import AugmentSettings
-from yoloslim.data.datafile import load_data_file
-from yoloslim.data.dataset import Dataset, load_dataset
+from yoloslim.data.batches import LoaderSettings
+from yoloslim.data.dataset import Dataset
+from yoloslim.data.joint import JointDataset
+from yoloslim.data.sampling import SamplingSettings
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.input_size import at_size
 from yoloslim.losses.detection import LossSettings
 from yoloslim.recipes.schema import DataTable, Recipe, TrainRecipe
-
-_log = logging.getLogger(__name__)
+from yoloslim.recipes.sets import load_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,17 @@ class Material:
         resize: how pictures are fitted.
         augment: how training pictures are varied.
         loss: weights of the loss.
+        sampling: how often training pictures come.
+        loader: how training pictures are put together.
     """
 
-    training: Dataset
-    validation: Dataset
+    training: Dataset | JointDataset
+    validation: Dataset | JointDataset
     resize: ResizeMode
     augment: AugmentSettings
     loss: LossSettings
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    loader: LoaderSettings = field(default_factory=LoaderSettings)
 
 
 def sized(graph: Graph, table: DataTable) -> Graph:
@@ -51,13 +55,9 @@ def material_of(recipe: Recipe | TrainRecipe) -> Material:
     """Gives the material that a recipe names; no picture is read.
 
     Raises:
-        DataError: the data file or one of its splits is wrong.
+        DataError: a data file or one of its splits is wrong.
+        RecipeError: the label map or the weights of several data sets do not fit them.
     """
-    data_file = load_data_file(recipe.data.data)
-    for note in data_file.notes:
-        _log.info("%s", note)
-    sets: list[Dataset] = []
-    for split in ("train", "val"):
-        dataset = load_dataset(data_file, split)
-        sets.append(replace(dataset, single_class=dataset.single_class or recipe.data.single_class))
-    return Material(sets[0], sets[1], recipe.data.resize, recipe.augment, recipe.loss)
+    table = recipe.data
+    training, validation = load_sets(table)
+    return Material(training, validation, table.resize, recipe.augment, recipe.loss, table.sampling, table.loader)

@@ -86,7 +86,9 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
         return str(folder / name) if name and (folder / name).is_file() else name
 
     model = replace(recipe.model, cfg=found(recipe.model.cfg), weights=found(recipe.model.weights))
-    return replace(recipe, model=model, data=replace(recipe.data, data=found(recipe.data.data)))
+    data = recipe.data.data
+    data = found(data) if isinstance(data, str) else tuple(map(found, data))
+    return replace(recipe, model=model, data=replace(recipe.data, data=data))
 
 
 def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recipe:
@@ -173,6 +175,8 @@ def _check_start(recipe: Recipe | TrainRecipe) -> None:
         raise RecipeError("[model] cfg is missing; only a .safetensors brings its own network")
     if not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", recipe.name):
         raise RecipeError(f"name: expected a plain file name, found '{recipe.name}'")
+    if not recipe.data.files or not all(recipe.data.files):
+        raise RecipeError(f"[data] data: expected one or more data files, found {recipe.data.data!r}")
     sides = recipe.data.size if isinstance(recipe.data.size, tuple) else (recipe.data.size,)
     if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
         raise RecipeError(f"[data] size: expected pixels above 0, found {recipe.data.size}")

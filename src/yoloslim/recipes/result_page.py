@@ -82,4 +82,4 @@ def detector_of(path: Path, recipe: Recipe) -> Detector:
     shape = model.graph.input_shape
     yolos = tuple(yolo for _, yolo in model.graph.heads)
     backend = TorchBackend(model.network, choose_device(recipe.device))
-    return Detector(backend, yolos, (shape.width, shape.height), model.resize, settings)
+    return Detector(backend, yolos, (shape.width, shape.height), model.resize, settings, channels=shape.channels)

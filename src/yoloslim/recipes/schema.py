@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.compress.pruning.scores import Normalize
 from yoloslim.data.augment import AugmentSettings
+from yoloslim.data.batches import LoaderSettings
+from yoloslim.data.sampling import SamplingSettings
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import RecipeError
 from yoloslim.losses.detection import LossSettings
@@ -35,16 +37,27 @@ class DataTable:
     """``[data]``: what it learns from.
 
     Attributes:
-        data: a data file.
+        data: a data file, or several that are trained on together.
         size: of the network's input, pixels; the cfg's when 0.
         resize: how pictures are fitted.
         single_class: whether all classes become the first.
+        label_map: class names that are another name on the common list; those of one data set in a table of its name.
+        sampling: how often pictures come.
+        loader: how pictures are put together, and where they are kept.
     """
 
-    data: str
+    data: str | tuple[str, ...]
     size: Size = 0
     resize: ResizeMode = "letterbox"
     single_class: bool = False
+    label_map: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    loader: LoaderSettings = field(default_factory=LoaderSettings)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The data files."""
+        return (self.data,) if isinstance(self.data, str) else self.data
 
 
 @dataclass(frozen=True, slots=True)

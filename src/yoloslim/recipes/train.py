@@ -14,13 +14,17 @@ from typing import Any
 from torch import Tensor
 
 from yoloslim.boxes.detect import DetectSettings
+from yoloslim.boxes.placement import ResizeMode
 from yoloslim.data.annotations import Problem
-from yoloslim.data.loader import Share, TrainingLoader, TrainingSet, training_loader
+from yoloslim.data.batches import Share
+from yoloslim.data.layout import Layout
+from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
 from yoloslim.engine.processes import started_processes
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Batch, Hooks, Task, Trained
 from yoloslim.engine.train import train
 from yoloslim.graph.graph import Graph
+from yoloslim.graph.shapes import largest_stride
 from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
@@ -40,9 +44,6 @@ _log = logging.getLogger(__name__)
 
 RECIPE = "recipe.toml"
 """A run's recipe in its folder."""
-
-CACHE_BYTES = 2 << 30
-"""Decoded training pictures that are kept, all processes together."""
 
 
 def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: Path, watch: Hooks) -> Trained:
@@ -109,9 +110,13 @@ def train_model(
     """
     model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
     graph = model.graph
-    size = (graph.input_shape.width, graph.input_shape.height)
     pictures = TrainingSet(
-        material.training, size, material.resize, material.augment, seed=settings.seed, cache_bytes=CACHE_BYTES
+        material.training,
+        layout_of(graph, material.resize),
+        material.augment,
+        sampling=material.sampling,
+        loader=material.loader,
+        seed=settings.seed,
     )
     processes = started_processes()
     share = Share(processes.rank, processes.count)
@@ -124,12 +129,20 @@ def train_model(
     return with_network(model, trained.network), trained, pictures.problems
 
 
+def layout_of(graph: Graph, resize: ResizeMode) -> Layout:
+    """Gives what a network's input looks like, with pictures fitted this way."""
+    shape = graph.input_shape
+    return Layout((shape.width, shape.height), resize, shape.channels, largest_stride(graph))
+
+
 def measure(model: Model, material: Material, device: str) -> Mapping[str, float]:
     """Gives map50, map, precision, recall and f1 of a model on the validation pictures."""
-    shape = model.graph.input_shape
     yolos = tuple(yolo for _, yolo in model.graph.heads)
     backend = TorchBackend(model.network, choose_device(device))
-    detector = Detector(backend, yolos, (shape.width, shape.height), material.resize, DetectSettings(conf=0.001))
+    layout = layout_of(model.graph, material.resize)
+    settings = DetectSettings(conf=0.001)
+    stride = layout.stride if material.loader.shape == "rect" else 0
+    detector = Detector(backend, yolos, layout.size, layout.resize, settings, channels=layout.channels, stride=stride)
     result, _ = evaluate_on(detector, material.validation)
     return {key: getattr(result, key) for key in ("map50", "map", "precision", "recall", "f1")}
 
@@ -162,6 +175,8 @@ def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
         "settings": asdict(settings),
         "augment": asdict(material.augment),
         "loss": asdict(material.loss),
+        "sampling": asdict(material.sampling),
+        "loader": asdict(replace(material.loader, cache="off", cache_gb=0.0)),  # what is kept decides nothing
         "resize": material.resize,
         "sparsity": asdict(sparsity) if sparsity else None,
         "pictures": [str(sample.path) for sample in material.training.samples],

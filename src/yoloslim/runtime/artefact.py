@@ -30,7 +30,9 @@ class Artefact(NamedTuple):
     def detector(self, settings: DetectSettings, resize: ResizeMode | None = None) -> Detector:
         """Gives a detector that runs the artefact; ``resize`` is the file's unless given."""
         yolos = tuple(yolo for _, yolo in self.description.graph.heads)
-        return Detector(self.backend, yolos, self.description.size, resize or self.description.resize, settings)
+        description, channels = self.description, self.description.graph.input_shape.channels
+        resize = resize or description.resize
+        return Detector(self.backend, yolos, description.size, resize, settings, channels=channels)
 
 
 def is_artefact(path: Path) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from yoloslim.boxes.detect import DetectSettings, detections_of
 from yoloslim.boxes.detections import Detections
 from yoloslim.boxes.placement import ResizeMode, place, to_batch
+from yoloslim.data.layout import holding_size
 from yoloslim.graph.ops import Yolo
 
 
@@ -21,7 +22,7 @@ class Backend(Protocol):
     """Computes the head maps of a network."""
 
     def __call__(self, batch: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:
-        """Gives one head map a head, (B, anchors, h, w, 5 + classes), for a batch (B, 3, H, W), RGB in 0..1."""
+        """Gives one head map a head, (B, anchors, h, w, 5 + classes), for a batch (B, C, H, W), RGB or grey, 0..1."""
 
 
 @dataclass(slots=True)
@@ -56,6 +57,9 @@ class Detector:
         resize: how pictures are fitted into it.
         settings: thresholds and limits.
         stopwatch: adds up where the time goes.
+        channels: of the network's input: 3 for colour, 1 for grey.
+        stride: where not 0, each letterboxed picture is run at the smallest size that holds it, with sides that are
+            multiples of it; the backend must take any size.
     """
 
     backend: Backend
@@ -64,17 +68,35 @@ class Detector:
     resize: ResizeMode
     settings: DetectSettings
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    channels: int = 3
+    stride: int = 0
 
     def __call__(self, images: Sequence[NDArray[np.uint8]], /) -> list[Detections]:
         """Gives the detections of each picture, shape (H, W, 3), BGR; boxes in pixels of that picture."""
+        found: dict[int, Detections] = {}
+        for size, indices in self._by_size(images).items():
+            found |= dict(zip(indices, self._detect([images[index] for index in indices], size), strict=True))
+        return [found[index] for index in range(len(images))]
+
+    def _by_size(self, images: Sequence[NDArray[np.uint8]]) -> dict[tuple[int, int], list[int]]:
+        """Which pictures are run at which size."""
+        if not self.stride or self.resize != "letterbox":
+            return {self.size: list(range(len(images)))}
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            size = holding_size(np.array([image.shape[1::-1]]), self.size, self.stride)
+            groups.setdefault(size, []).append(index)
+        return groups
+
+    def _detect(self, images: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> list[Detections]:
         with self.stopwatch.measure("pre"):
-            placed = [place(image, self.size, self.resize) for image in images]
-            batch = to_batch([canvas for canvas, _ in placed])
+            placed = [place(image, size, self.resize) for image in images]
+            batch = to_batch([canvas for canvas, _ in placed], self.channels)
         with self.stopwatch.measure("infer"):
             head_maps = self.backend(batch)
         with self.stopwatch.measure("post"):
             found = [
-                detections_of([heads[i] for heads in head_maps], self.yolos, self.size, placement, self.settings)
+                detections_of([heads[i] for heads in head_maps], self.yolos, size, placement, self.settings)
                 for i, (_, placement) in enumerate(placed)
             ]
         self.stopwatch.images += len(images)

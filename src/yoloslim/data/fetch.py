@@ -110,23 +110,26 @@ def fetch_set(
     return file
 
 
-def count(dataset: Dataset, progress: Callable[[int], None] = lambda done: None) -> tuple[Count, tuple[Problem, ...]]:
-    """Gives the number of readable pictures of a split and of their boxes, and all that is wrong with the others.
+def count_split(
+    dataset: Dataset, progress: Callable[[int], None] = lambda done: None
+) -> tuple[Count, tuple[Problem, ...]]:
+    """Gives the number of readable pictures of a split and of their objects, and all that is wrong with the others.
 
     Every picture is read: this also shows that a data set has arrived whole.
 
     Args:
         progress: called with the number of pictures done.
     """
-    pictures = boxes = 0
+    pictures = boxes = clear = 0
     problems = list(dataset.problems)
     for done, loaded in enumerate(_read(dataset), start=1):
         if loaded.annotation is not None:
             pictures += 1
-            boxes += int((~loaded.annotation.difficult).sum())
+            boxes += len(loaded.annotation)
+            clear += int((~loaded.annotation.difficult).sum())
         problems.extend(loaded.problems)
         progress(done)
-    return Count(pictures, boxes), tuple(problems)
+    return Count(pictures, boxes, clear), tuple(problems)
 
 
 def _read(dataset: Dataset) -> Iterator[LoadedSample]:

@@ -11,15 +11,17 @@ from yoloslim.zoo.data_sets import DATA_SETS
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What is published about the size of a split; None where nothing is.
+    """The size of a split, as it is published or found; None where nothing is known.
 
     Attributes:
         pictures: their number.
-        boxes: number of objects, without those that are marked as difficult.
+        boxes: number of objects.
+        clear: number of objects that are marked neither as difficult (VOC) nor as a crowd (COCO).
     """
 
     pictures: int | None = None
     boxes: int | None = None
+    clear: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ _SETS = (
             "train": Place(tuple(f"VOCdevkit/VOC{year}/ImageSets/Main/trainval.txt" for year in (2007, 2012))),
             "val": Place(("VOCdevkit/VOC2007/ImageSets/Main/test.txt",)),
         },
-        counts={"train": Count(16_551, 40_058), "val": Count(4_952, 12_032)},
+        counts={"train": Count(16_551, clear=40_058), "val": Count(4_952, clear=12_032)},
         archives=(
             Remote(f"{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar", size=460_032_000),
             Remote(f"{_VOC}/voc2007/VOCtest_06-Nov-2007.tar", size=451_020_800),

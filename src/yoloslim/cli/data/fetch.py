@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,7 @@ def _counted(session: Session, data_set: KnownSet, file: Path) -> Result:
     from yoloslim.cli.reports import tell_problems
     from yoloslim.data.datafile import load_data_file
     from yoloslim.data.dataset import load_dataset
-    from yoloslim.data.fetch import count
+    from yoloslim.data.fetch import count_split
     from yoloslim.data.known import Count
 
     found: dict[str, Count] = {}
@@ -93,33 +94,28 @@ def _counted(session: Session, data_set: KnownSet, file: Path) -> Result:
     data_file = load_data_file(file)
     for split in data_set.places:
         dataset = load_dataset(data_file, split)
+        for note in dataset.notes:
+            session.print(note)
         with progress_bar(session, f"counting {split}", len(dataset)) as progress:
-            found[split], wrong = count(dataset, progress)
+            found[split], wrong = count_split(dataset, progress)
         problems.extend(wrong)
-    found["all"] = Count(*(sum(numbers) for numbers in zip(*map(_numbers, found.values()), strict=True)))
+    found["all"] = Count(*(sum(column) for column in zip(*map(astuple, found.values()), strict=True)))
     _show_counts(session, found, data_set.counts)
     told = tell_problems(problems)
-    return {"found": _table(found), "published": _table(data_set.counts), "problems": told}
+    return {"found": _rows(found), "published": _rows(data_set.counts), "problems": told}
 
 
-def _numbers(count: Count) -> tuple[int, int]:
-    return count.pictures or 0, count.boxes or 0
-
-
-def _table(counts: Mapping[str, Count]) -> dict[str, dict[str, int | None]]:
-    return {split: {"pictures": count.pictures, "boxes": count.boxes} for split, count in counts.items()}
+def _rows(counts: Mapping[str, Count]) -> dict[str, dict[str, int | None]]:
+    return {split: asdict(count) for split, count in counts.items()}
 
 
 def _show_counts(session: Session, found: Mapping[str, Count], published: Mapping[str, Count]) -> None:
+    """Prints each number found, with the published one behind it where there is one."""
     from yoloslim.cli.tables import table
     from yoloslim.data.known import Count
 
     cells = []
     for split, count in found.items():
-        stated = published.get(split, Count())
-        cells.append((split, *map(_cell, (count.pictures, stated.pictures, count.boxes, stated.boxes))))
-    session.print(table(("split", "pictures", "published", "boxes", "published"), cells))
-
-
-def _cell(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
+        pairs = zip(astuple(count), astuple(published.get(split, Count())), strict=True)
+        cells.append((split, *(f"{number:,}" + (f" of {stated:,}" if stated else "") for number, stated in pairs)))
+    session.print(table(("split", "pictures", "boxes", "clear boxes"), cells))

@@ -49,7 +49,9 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert options_of("[convolutional]", "filters=32.0").integer("filters") == 32
 
 
-@pytest.mark.parametrize(("short", "kind"), [("conv", "convolutional"), ("max", "maxpool"), ("network", "net"), ("silence", "empty")])
+@pytest.mark.parametrize(
+    ("short", "kind"), [("conv", "convolutional"), ("max", "maxpool"), ("network", "net"), ("silence", "empty")]
+)
 def test_short_names_stand_for_their_section(short: str, kind: str) -> None:
     assert kind_of(Section(short)) == kind
 

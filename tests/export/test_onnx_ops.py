@@ -197,6 +197,10 @@ def test_a_weighted_shortcut_gives_what_torch_gives(counts: list[int], weights: 
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * max(1, float(np.abs(expected).max())))
 
 
+def test_a_shortcut_of_a_larger_map_gives_exactly_what_torch_gives() -> None:
+    check_equal(Shortcut("leaky"), [Shape(4, 5, 3), Shape(6, 10, 6), Shape(2, 15, 9)])
+
+
 def test_a_product_gives_exactly_what_torch_gives() -> None:
     check_equal(Sam("leaky"), [Shape(4, 5, 3)] * 2)
 

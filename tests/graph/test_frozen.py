@@ -4,7 +4,7 @@ import pytest
 
 from yoloslim.errors import CfgError
 from yoloslim.graph.from_cfg import parse_cfg
-from yoloslim.graph.frozen import Stop, stops_of
+from yoloslim.graph.frozen import Stop, forward_only, stops_of
 from yoloslim.graph.graph import Graph
 
 NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
@@ -31,6 +31,11 @@ def test_a_larger_number_is_the_step_at_which_they_begin_to_learn() -> None:
 @pytest.mark.parametrize("section", ["[maxpool]", "[route]\nlayers=0", "[sam]\nfrom=0", "[empty]"])
 def test_any_layer_can_stop_it(section: str) -> None:
     assert stops_of(parse_cfg(f"{NET}[convolutional]\n{section}\nstopbackward=1\n")) == (Stop(2, None),)
+
+
+def test_layers_that_only_run_forward_are_named() -> None:
+    graph = parse_cfg(f"{NET}[convolutional]\n[route]\nlayers=0\nonlyforward=1\n[convolutional]\nonlyforward=0\n")
+    assert forward_only(graph) == {"001_route"}
 
 
 def test_a_stop_that_is_no_number_is_refused() -> None:

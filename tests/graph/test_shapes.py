@@ -26,7 +26,7 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
-from yoloslim.graph.shapes import infer_shapes, output_shape
+from yoloslim.graph.shapes import infer_shapes, output_shape, sampling
 
 NET = "[net]\nwidth=32\nheight=16\nchannels=3\n"
 
@@ -83,6 +83,14 @@ def test_a_shortcut_has_the_channels_of_its_first_input(other: int) -> None:
     assert output_shape(Shortcut(), [Shape(8, 13, 26), Shape(other, 13, 26)]) == (8, 13, 26)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_shortcut_takes_every_so_manieth_cell_of_a_larger_map(step: int) -> None:
+    larger = Shape(5, 13 * step, 26 * step)
+
+    assert sampling(Shape(8, 13, 26), larger) == step
+    assert output_shape(Shortcut(), [Shape(8, 13, 26), larger]) == (8, 13, 26)
+
+
 def test_scaled_channels_have_the_shape_of_the_map() -> None:
     assert output_shape(ScaleChannels(), [Shape(8, 1, 1), Shape(8, 13, 26)]) == (8, 13, 26)
     assert output_shape(ScaleChannels(spatial=True), [Shape(1, 13, 26), Shape(8, 13, 26)]) == (8, 13, 26)
@@ -108,6 +116,8 @@ def test_a_head_passes_its_head_map() -> None:
         (Route(groups=2), [(8, 4, 4), (3, 4, 4)], "groups=2 does not divide 3 input channels"),
         (Route(), [(8, 4, 4), (8, 4, 5)], "joins maps of different sizes: 8x4x4, 8x4x5"),
         (Shortcut(), [(8, 4, 4), (8, 2, 2)], "joins maps of different sizes: 8x4x4, 8x2x2"),
+        (Shortcut(), [(8, 4, 4), (8, 8, 4)], "joins maps of different sizes: 8x4x4, 8x8x4"),
+        (Shortcut(), [(8, 4, 4), (8, 9, 9)], "joins maps of different sizes: 8x4x4, 8x9x9"),
         (ScaleChannels(), [(7, 1, 1), (8, 4, 4)], "needs scales of 8x1x1 for a map of 8x4x4, found 7x1x1"),
         (ScaleChannels(spatial=True), [(8, 1, 1), (8, 4, 4)], "needs scales of 1x4x4"),
         (ScaleChannels(), [(8, 1, 1), (8, 4, 4), (8, 4, 4)], "needs one layer in from=, found 2"),

@@ -148,6 +148,18 @@ def test_a_weighted_shortcut_is_darknets(weights: str, normalization: str) -> No
     np.testing.assert_allclose(found, darknets_weighted_sum(maps, values.ravel(), normalization), atol=1e-12)
 
 
+def test_a_shortcut_samples_a_larger_map_as_darknet_does() -> None:
+    """shortcut_cpu, with ``stride`` cells of the other map to one of the first."""
+    first, other, stride = random_map(3, 2, 3), random_map(2, 4, 6, seed=1), 2
+
+    found = run(Shortcut(), first, other)
+
+    expected = first.copy()
+    for k, j, i in np.ndindex(2, 2, 3):
+        expected[k, j, i] += other[k, j * stride, i * stride]
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("normalization", ["none", "relu", "softmax"])
 def test_fresh_weights_of_a_shortcut_are_all_one(normalization: str) -> None:
     block = build_module(Shortcut("linear", "per_channel", normalization), [Shape(2, 1, 1)] * 2)

@@ -1,6 +1,6 @@
 """Layers that OpenCV knows too: the same head maps from random weights.
 
-It reads weighted shortcuts, shared weights, ``antialiasing`` and ``maxpool_depth`` as if these words were not there, and
+It reads weighted shortcuts, shared weights, ``antialiasing`` and ``maxpool_depth`` as if these words were not there and
 refuses ``[local_avgpool]`` and ``[Gaussian_yolo]``: those are compared with Darknet's loops, in ``tests/nn``.
 """
 

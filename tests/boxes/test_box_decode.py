@@ -19,18 +19,19 @@ HEADS = {
     "plain": YOLO,
     "scale_x_y": replace(YOLO, scale_x_y=1.05),
     "new_coords": replace(YOLO, scale_x_y=2.0, new_coords=True),
+    "gaussian": replace(YOLO, scale_x_y=1.1, gaussian=True),
     "region": replace(YOLO, anchors=((0.4, 0.6), (1.5, 1.25), (3, 2)), region=True, class_score="softmax"),
 }
 
 
 def head_map(yolo: Yolo, seed: int, spread: float = 2.0) -> np.ndarray:
-    raw = np.random.default_rng(seed).normal(0, spread, (2, 2, 3, 8)).astype(np.float32)
+    raw = np.random.default_rng(seed).normal(0, spread, (2, 2, 3, yolo.values)).astype(np.float32)
     return (1 / (1 + np.exp(-raw))).astype(np.float32) if yolo.new_coords else raw
 
 
 def one_cell(values: list[float], yolo: Yolo = YOLO) -> np.ndarray:
     """A head map whose anchor 1, row 1, column 2 alone has an object."""
-    raw = np.full((2, 2, 3, 5 + yolo.classes), -30.0, np.float32)
+    raw = np.full((2, 2, 3, yolo.values), -30.0, np.float32)
     raw[1, 1, 2] = values
     return raw
 
@@ -41,7 +42,9 @@ def expected_rows(raw: np.ndarray, yolo: Yolo, conf: float) -> list[list[float]]
     size_of = (lambda v: (2 * v) ** 2) if yolo.new_coords else math.exp
     rows = []
     for anchor, row, column in np.ndindex(raw.shape[:3]):
-        x, y, w, h, objectness, *classes = map(float, raw[anchor, row, column])
+        values = list(map(float, raw[anchor, row, column]))
+        uncertain = [logistic(values.pop(place)) for place in (7, 5, 3, 1)] if yolo.gaussian else [0.0]
+        x, y, w, h, objectness, *classes = values
         shift = (yolo.scale_x_y - 1) / 2
         cx = (logistic(x) * yolo.scale_x_y - shift + column) * SIZE[0] / raw.shape[2]
         cy = (logistic(y) * yolo.scale_x_y - shift + row) * SIZE[1] / raw.shape[1]
@@ -51,7 +54,8 @@ def expected_rows(raw: np.ndarray, yolo: Yolo, conf: float) -> list[list[float]]
         exponents = [math.exp(value) for value in classes]
         softmax = [value / sum(exponents) for value in exponents]
         shares = softmax if yolo.class_score == "softmax" else [logistic(value) for value in classes]
-        scores = [logistic(objectness) * share for share in shares]
+        certainty = 1 - sum(uncertain) / len(uncertain)
+        scores = [logistic(objectness) * share * certainty for share in shares]
         rows += [[*box, score, class_id] for class_id, score in enumerate(scores) if score > conf]
     return rows
 
@@ -84,6 +88,16 @@ def test_a_box_counts_once_for_every_class_above_the_threshold() -> None:
     np.testing.assert_array_equal(found.boxes[0], found.boxes[1])
 
 
+def test_the_score_of_a_gaussian_head_falls_with_the_mean_uncertainty() -> None:
+    yolo = HEADS["gaussian"]
+    sure, unsure = (
+        decode(one_cell([0, u, 0, u, 0, -30, 0, -30, 30, 30, -30, -30], yolo), yolo, SIZE, 0.1) for u in (-30, 0)
+    )
+
+    np.testing.assert_allclose([sure.scores[0], unsure.scores[0]], [1, 0.75], rtol=1e-6)
+    np.testing.assert_array_equal(sure.boxes, unsure.boxes)
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("channel", range(4))
 def test_a_box_that_is_not_finite_is_dropped(value: float, channel: int) -> None:
@@ -100,8 +114,9 @@ def test_scores_that_are_no_number_are_dropped() -> None:
 @pytest.mark.parametrize("kind", HEADS)
 def test_extreme_values_saturate_without_a_warning(kind: str) -> None:
     raw = np.random.default_rng(0).choice(
-        np.array([-3e38, -500, 0, 500, 3e38, np.inf, np.nan], np.float32), (2, 2, 3, 8)
+        np.array([-3e38, -500, 0, 500, 3e38, np.inf, np.nan], np.float32), (8, 8, 8, HEADS[kind].values)
     )
+    raw = raw[:2]
     found = decode(raw, HEADS[kind], SIZE, 0.0)
     assert len(found) > 0
     assert np.isfinite(found.boxes).all()

@@ -123,3 +123,24 @@ def test_the_same_batches_give_the_same_network() -> None:
 def test_no_batch_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         recalibrate(make_network(), [])
+
+
+def test_every_use_of_a_shared_batch_norm_counts_the_same() -> None:
+    conv = "[convolutional]\nbatch_normalize=1\nfilters=3\nactivation=linear\n"
+    torch.manual_seed(0)
+    network = Network(parse_cfg(f"[net]\nwidth=8\nheight=8\n{conv}{conv}share_index=0\n")).double()
+    block = network.get_submodule("000_convolutional")
+    seen: list[Tensor] = []
+
+    def see(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].mean((0, 2, 3)))
+
+    after = recalibrate(network, make_batches())
+    measured = after.get_submodule("000_convolutional").norm.running_mean  # type: ignore[union-attr]
+    block.norm.register_forward_pre_hook(see)  # type: ignore[operator, union-attr]
+    network.train()
+    for images in make_batches():
+        network(images)
+
+    assert len(seen) == 6
+    torch.testing.assert_close(measured, torch.stack(seen).mean(0), rtol=1e-12, atol=1e-12)

@@ -75,3 +75,28 @@ def test_files_are_written_that_load_by_themselves(tmp_path: Path, random_networ
     assert parity.max_rel_diff <= 1e-5
     assert "[se]" not in (tmp_path / "my.cfg").read_text()
     assert largest_difference(model.network, again.network) <= 1e-5
+
+
+def test_references_to_weights_follow_the_layers_that_are_put_in(random_network) -> None:
+    conv = "[convolutional]\nbatch_normalize=1\nfilters=3\nactivation=leaky\n"
+    network = random_network(parse_cfg(f"[net]\nwidth=64\nheight=64\n{conv}[se]\n{conv}{conv}share_index=2\n{HEAD}"))
+
+    other = in_darknets_layers(network)
+
+    assert [(node.name, node.weights_of) for node in other.graph if node.weights_of] == [
+        ("007_convolutional", "006_convolutional")
+    ]
+    assert largest_difference(network, other) <= 1e-6
+
+
+def test_layers_of_darknet_stay_as_they_are(random_network) -> None:
+    layers = (
+        "[convolutional]\nfilters=8\nactivation=leaky\nantialiasing=1\nstride=2\n[local_avgpool]\nsize=3\n"
+        "[shortcut]\nfrom=0\nweights_type=per_channel\nweights_normalization=relu\n[sam]\nfrom=0\n"
+    )
+    network = random_network(parse_cfg(f"[net]\nwidth=64\nheight=64\n{layers}{HEAD}"))
+
+    other = in_darknets_layers(network)
+
+    assert [(node.op, node.inputs) for node in other.graph] == [(node.op, node.inputs) for node in network.graph]
+    assert largest_difference(network, other) == 0

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from yoloslim.boxes.placement import place, to_batch
 from yoloslim.cfg.schema import ACTIVATIONS
 from yoloslim.engine.recalibrate import recalibrate
-from yoloslim.graph.from_cfg import read_cfg
+from yoloslim.export.onnx import written_nodes
+from yoloslim.graph.from_cfg import parse_cfg, read_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution
 from yoloslim.nn.network import Network
@@ -43,6 +44,14 @@ BLOCKS = [
     "[convolutional]\nfilters=1\n[scale_channels]\nfrom=-2\nscale_wh=1\nactivation={}",
     "[se]\nreduction=2",
     "[dropout]\nprobability=0.5",
+    f"{CONVOLUTION}\nantialiasing=1",
+    f"{CONVOLUTION}\n{CONVOLUTION}\nshare_index=-1",
+    f"{CONVOLUTION}\n[shortcut]\nfrom=-2\nweights_type=per_channel\nweights_normalization=softmax",
+    "[convolutional]\nfilters=8\nactivation=logistic\n[sam]\nfrom=-2\nactivation={}",
+    "[local_avgpool]\nsize=3\nstride=1",
+    "[maxpool]\nsize=2\nstride=1\nantialiasing=1",
+    "[maxpool]\nmaxpool_depth=1\nout_channels=3\n[convolutional]\nfilters=8",
+    "[empty]",
     "[route]\nlayers=-1",
 ]
 blocks = st.builds(str.replace, st.sampled_from(BLOCKS), st.just("{}"), st.sampled_from(sorted(ACTIVATIONS)))
@@ -110,3 +119,22 @@ def test_a_file_takes_batches_of_any_length(tiny, random_network, exported, nois
     assert whole.shape == (5, 2, 16, 16, 6)
     one_by_one = np.concatenate([backend(batch[i : i + 1])[0] for i in range(5)])
     np.testing.assert_allclose(one_by_one, whole, rtol=0, atol=1e-5)
+
+
+def test_the_weights_that_layers_share_are_stored_once(tiny, random_network, exported, difference, noise) -> None:
+    shared = CONVOLUTION.format("leaky") + "\nshare_index=-1"
+    network = random_network(tiny(CONVOLUTION.format("leaky"), CONVOLUTION.format("leaky"), shared))
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+    nodes, constants = written_nodes(network.graph, tensors)
+
+    assert [node.inputs[1] for node in nodes if node.kind == "Conv"][1:3] == ["001_convolutional.weight"] * 2
+    assert sum(name.endswith(".weight") for name in constants) == 3
+    assert difference(network, noise(2, 3, 16, 16)) <= MAX_REL_DIFF
+
+
+def test_a_gaussian_head_gives_what_torch_gives(random_network, difference, noise) -> None:
+    head = "[convolutional]\nfilters=20\nactivation=linear\n[Gaussian_yolo]\nmask=0,1\nclasses=1\nanchors=4,4, 6,8"
+    graph = parse_cfg(f"[net]\nwidth=16\nheight=16\n{CONVOLUTION.format('leaky')}\n{head}")
+
+    assert difference(random_network(graph), noise(2, 3, 16, 16)) <= MAX_REL_DIFF

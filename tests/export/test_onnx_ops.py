@@ -18,14 +18,20 @@ from yoloslim.export.onnx_ops import to_onnx
 from yoloslim.export.onnx_writer import NodeWriter, Value
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Reorg,
     Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -133,6 +139,28 @@ def test_a_max_pool_with_windows_outside_of_the_map_is_refused(pool: MaxPool) ->
         to_onnx(pool, NodeWriter("node", {}), [Value("in0", Shape(2, 5, 4))])
 
 
+@settings(max_examples=40)
+@given(side=shapes, size=st.integers(1, 5), strides=st.tuples(st.integers(1, 3), st.integers(1, 3)), data=st.data())
+def test_a_local_mean_gives_what_torch_gives(
+    side: Shape, size: int, strides: tuple[int, int], data: st.DataObject
+) -> None:
+    padding = data.draw(st.integers(max(0, size - min(side[1:])), max(2 * size - 2, size - min(side[1:]))))
+
+    check_equal(LocalAvgPool(size, *strides, padding), [side], 2e-6)
+
+
+@pytest.mark.parametrize("blur", [2, 3])
+def test_a_blur_gives_what_torch_gives(blur: int) -> None:
+    check_equal(MaxPool(3, 2, 2, 2, blur), [Shape(5, 9, 8)], 2e-6)
+    check_equal(Convolution(4, 3, 2, 3, 1, activation="mish", blur=blur), [Shape(5, 9, 8)], 2e-6)
+
+
+@pytest.mark.parametrize("out_channels", [1, 2, 3, 6])
+def test_a_pool_over_channels_gives_exactly_what_torch_gives(out_channels: int) -> None:
+    check_equal(MaxPoolDepth(out_channels), [Shape(6, 3, 4)])
+    check_equal(MaxPoolDepth(out_channels), [Shape(7, 3, 4)])
+
+
 @settings(max_examples=30)
 @given(side=shapes, stride=st.integers(1, 4), scale=st.sampled_from([1.0, 0.5, 1 / 3]))
 def test_an_upsample_gives_exactly_what_torch_gives(side: Shape, stride: int, scale: float) -> None:
@@ -154,6 +182,32 @@ def test_a_route_gives_exactly_what_torch_gives(parts: list[int], groups: int, d
 )
 def test_a_shortcut_of_unequal_channels_gives_exactly_what_torch_gives(counts: list[int], activation: str) -> None:
     check_equal(Shortcut(activation), [Shape(count, 3, 2) for count in counts], 1e-7)
+
+
+@settings(max_examples=30)
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=2, max_size=4),
+    weights=st.sampled_from(["per_feature", "per_channel"]),
+    normalization=st.sampled_from(["none", "relu", "softmax"]),
+)
+def test_a_weighted_shortcut_gives_what_torch_gives(counts: list[int], weights: str, normalization: str) -> None:
+    op = Shortcut("leaky", weights, normalization)
+    found, expected = both(op, [Shape(count, 3, 2) for count in counts])
+
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * max(1, float(np.abs(expected).max())))
+
+
+def test_a_shortcut_of_a_larger_map_gives_exactly_what_torch_gives() -> None:
+    check_equal(Shortcut("leaky"), [Shape(4, 5, 3), Shape(6, 10, 6), Shape(2, 15, 9)])
+
+
+def test_a_product_gives_exactly_what_torch_gives() -> None:
+    check_equal(Sam("leaky"), [Shape(4, 5, 3)] * 2)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_crop_gives_exactly_what_torch_gives(scaled: bool) -> None:
+    check_equal(Crop(3, 2, scaled), [Shape(4, 6, 7)])
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -202,9 +256,10 @@ def test_cells_become_channels_exactly_as_in_torch(op: Op) -> None:
 
 def test_a_head_gives_exactly_what_torch_gives() -> None:
     check_equal(Yolo((1, 0), ((1, 1), (2, 2)), 3), [Shape(16, 5, 3)])
+    check_equal(Yolo((1, 0), ((1, 1), (2, 2)), 3, gaussian=True), [Shape(24, 5, 3)])
 
 
-@pytest.mark.parametrize("op", [Dropout(0.5), Route(), Shortcut("linear")])
+@pytest.mark.parametrize("op", [Contrastive(), Dropout(0.5), Empty(), Route(), Shortcut("linear")])
 def test_what_does_nothing_is_not_written(op: Op) -> None:
     writer = NodeWriter("node", {})
 

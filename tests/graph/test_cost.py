@@ -8,12 +8,18 @@ from yoloslim.graph.cost import Cost, cost_of, node_costs, total_cost
 from yoloslim.graph.from_cfg import parse_cfg, read_cfg
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -37,6 +43,10 @@ HEADER_BYTES = 20
         (Convolution(4, 3, pad=1, groups=4), Cost(4 * 9 + 4, 4 * 9 + 4, 4 * 9 * 50)),
         (Depthwise(4, 3, pad=1, batch_norm=True), Cost(4 * 9 + 2 * 4, 4 * 9 + 4 * 4, 4 * 9 * 50)),
         (SqueezeExcite(2), Cost(2 * 4 * 2, 2 * 4 * 2, 2 * 4 * 2)),
+        (Convolution(8, 3, 5, 5, pad=1, blur=3), Cost(8 * 4 * 9 + 8, 8 * 4 * 9 + 8, 8 * 4 * 9 * 50 + 9 * 8 * 2)),
+        (MaxPool(2, 5, 5, 1, blur=2), Cost(macs=4 * 4 * 2)),
+        (Shortcut("linear", "per_feature"), Cost(1, 1, 0)),
+        (Shortcut("linear", "per_channel", "relu"), Cost(4, 4, 0)),
     ],
 )
 def test_a_layer_with_weights_on_4x5x10_costs(op: Op, expected: Cost) -> None:
@@ -48,7 +58,13 @@ def test_a_layer_with_weights_on_4x5x10_costs(op: Op, expected: Cost) -> None:
     "op",
     [
         AvgPool(),
+        Contrastive(),
+        Crop(5, 10),
         Dropout(),
+        Empty(),
+        LocalAvgPool(2, 2, 2, 1),
+        MaxPoolDepth(3),
+        Sam(),
         MaxPool(2, 2, 2, 1),
         Route(),
         ScaleChannels(),
@@ -93,3 +109,11 @@ def test_a_multiply_accumulate_is_two_operations() -> None:
 def test_the_floats_of_a_published_network_fill_its_weights_file(weights_dir: Path, name: str) -> None:
     cost = total_cost(read_cfg(weights_dir / f"{name}.cfg"))
     assert HEADER_BYTES + 4 * cost.weights_floats == (weights_dir / f"{name}.weights").stat().st_size
+
+
+def test_shared_weights_are_counted_once_and_computed_with_twice() -> None:
+    graph = parse_cfg(NET + "[convolutional]\nfilters=3\n[convolutional]\nfilters=3\nstride=2\nshare_index=0\n")
+
+    first, second = node_costs(graph).values()
+
+    assert (first, second) == (Cost(3 * 3 + 3, 3 * 3 + 3, 9 * 128), Cost(macs=9 * 32))

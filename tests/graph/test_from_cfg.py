@@ -11,12 +11,18 @@ from yoloslim.graph.from_cfg import parse_cfg, read_cfg
 from yoloslim.graph.graph import IMAGE
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -56,6 +62,8 @@ def refuse(text: str, message: str) -> None:
         ("[convolutional]\nsize=3\ndilation=2", Convolution(1, 3, dilation=2)),
         ("[convolutional]\nsize=1\ndilation=2", Convolution(1, 1, dilation=1)),
         ("[convolutional]\nfilters=8\ngroups=8", Convolution(8, groups=8)),
+        ("[convolutional]\ncbn=1", Convolution(1, batch_norm=True)),
+        ("[convolutional]\nstride=2\nantialiasing=1", Convolution(1, stride_x=2, stride_y=2, blur=3)),
         ("[convolutional]\nbatch_normalize=1\nactivation=mish", Convolution(1, batch_norm=True, activation="mish")),
         ("[depthwise]\nsize=3\npad=1\nactivation=relu6", Depthwise(8, 3, 1, pad=1, activation="relu6")),
         ("[se]", SqueezeExcite(hidden=2)),
@@ -65,11 +73,38 @@ def refuse(text: str, message: str) -> None:
         ("[maxpool]\nsize=2\nstride=1", MaxPool(2, 1, 1, padding=1)),
         ("[maxpool]\nstride=2", MaxPool(2, 2, 2, padding=1)),
         ("[maxpool]\nsize=3\nstride=2\npadding=0", MaxPool(3, 2, 2, padding=0)),
+        ("[maxpool]\nsize=2\nstride=2\nantialiasing=1", MaxPool(2, 2, 2, padding=1, blur=3)),
+        ("[maxpool]\nsize=2\nstride=2\nantialiasing=2", MaxPool(2, 2, 2, padding=1, blur=2)),
+        ("[maxpool]\nmaxpool_depth=1\nout_channels=3", MaxPoolDepth(3)),
+        ("[maxpool]\nsize=2\nstride=2\nout_channels=3", MaxPool(2, 2, 2, padding=1)),
+        ("[local_avgpool]\nsize=3\nstride=2", LocalAvgPool(3, 2, 2, padding=2)),
+        ("[local_avg]\nstride=2\npadding=0", LocalAvgPool(2, 2, 2, padding=0)),
         ("[avgpool]", AvgPool()),
         ("[upsample]", Upsample(2)),
         ("[upsample]\nstride=4\nscale=.5", Upsample(4, 0.5)),
         ("[route]\nlayers=-1\ngroups=2\ngroup_id=1", Route(2, 1)),
         ("[shortcut]\nfrom=-1\nactivation=leaky", Shortcut("leaky")),
+        ("[shortcut]\nfrom=-1\nweights_type=per_feature", Shortcut("linear", "per_feature")),
+        ("[shortcut]\nfrom=-1\nweights_type=per_layer", Shortcut("linear", "per_feature")),
+        (
+            "[shortcut]\nfrom=-1\nweights_type=per_channel\nweights_normalization=avg_relu",
+            Shortcut("linear", "per_channel", "relu"),
+        ),
+        (
+            "[shortcut]\nfrom=-1\nweights_type=per_channel\nweights_normalizion=softmax",
+            Shortcut("linear", "per_channel", "softmax"),
+        ),
+        ("[shortcut]\nfrom=-1\nweights_normalization=relu", Shortcut()),
+        ("[sam]\nfrom=-1\nactivation=leaky", Sam("leaky")),
+        ("[crop]\ncrop_height=5\ncrop_width=6", Crop(5, 6)),
+        ("[crop]\ncrop_height=5\ncrop_width=6\nnoadjust=1", Crop(5, 6, scaled=False)),
+        ("[empty]", Empty()),
+        ("[silence]", Empty()),
+        ("[contrastive]\nclasses=3", Contrastive()),
+        ("[dropout]\ndropblock=1\ndropblock_size_abs=5", Dropout(block_cells=5)),
+        ("[dropout]\ndropblock=1\ndropblock_size_rel=.3", Dropout(block_share=0.3)),
+        ("[dropout]\ndropblock=1", Dropout(block_cells=7)),
+        ("[dropout]\ndropblock_size_abs=5", Dropout()),
         ("[dropout]\nprobability=.1", Dropout(0.1)),
         ("[dropout]", Dropout(0.5)),
     ],
@@ -88,6 +123,16 @@ def test_scale_channels_reads_the_scales_then_the_map() -> None:
 def test_a_head_reads_its_anchors_as_pairs() -> None:
     ((_, yolo),) = parse_cfg(NET + HEAD + "scale_x_y=1.05\nnew_coords=1\n").heads
     assert yolo == Yolo((0, 1, 2), ((1, 2), (3, 4), (5, 6)), 1, 1.05, new_coords=True)
+
+
+def test_a_gaussian_head_has_four_more_values_a_box() -> None:
+    text = HEAD.replace("[yolo]", "[Gaussian_yolo]").replace("filters=18", "filters=30")
+
+    ((node, yolo),) = parse_cfg(NET + text + "scale_x_y=1.1\n").heads
+
+    assert node.name == "001_Gaussian_yolo"
+    assert yolo == Yolo((0, 1, 2), ((1, 2), (3, 4), (5, 6)), 1, 1.1, gaussian=True)
+    assert (yolo.values, yolo.objectness, yolo.box, yolo.uncertainties) == (10, 8, slice(0, 8, 2), slice(1, 8, 2))
 
 
 def test_a_head_without_a_mask_uses_every_anchor() -> None:
@@ -128,6 +173,50 @@ def test_references_may_be_relative_or_absolute() -> None:
 def test_a_shortcut_reads_the_layer_before_and_every_layer_it_names() -> None:
     node = parse_cfg(NET + CONV * 3 + "[shortcut]\nfrom=-3,1\n").nodes[-1]
     assert node.inputs == ("002_convolutional", "000_convolutional", "001_convolutional")
+
+
+@pytest.mark.parametrize("share", [0, -3])
+def test_a_convolution_may_use_the_weights_of_an_earlier_one(share: int) -> None:
+    graph = parse_cfg(NET + CONV + "[maxpool]\nsize=2\n" + CONV.replace("8", "3") + f"{CONV}share_index={share}\n")
+
+    assert graph.nodes[3].weights_of == "000_convolutional"
+
+
+def test_a_convolution_with_borrowed_weights_lends_those(caplog: pytest.LogCaptureFixture) -> None:
+    graph = parse_cfg(NET + "[convolutional]\nfilters=3\n" + "[convolutional]\nfilters=3\nshare_index=-1\n" * 2)
+
+    assert [node.weights_of for node in graph] == ["", "000_convolutional", "000_convolutional"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("filters=9", "filters is 9 here and 8 in the layer with the weights; make them equal"),
+        ("filters=8\nsize=3", "size is 3 here and 1 in the layer with the weights; make them equal"),
+        ("filters=8\nbatch_normalize=1", "batch_normalize is 1 here and 0 in the layer with the weights; make them"),
+        ("filters=8", "reads 8 channels, the layer with the weights 3; make them equal"),
+    ],
+)
+def test_weights_of_another_shape_cannot_be_shared(lines: str, reason: str) -> None:
+    with pytest.raises(CfgError, match=re.escape(f"x.cfg:8: [convolutional] share_index: {reason}")):
+        parse_cfg(NET + CONV + f"[convolutional]\nshare_index=0\n{lines}\n", "x.cfg")
+
+
+@pytest.mark.parametrize(
+    ("share", "reason"),
+    [
+        ("1", "share_index=1 points at layer 1, not before this one (layer 1)"),
+        ("-5", "share_index=-5 points before the first layer (this is layer 1)"),
+    ],
+)
+def test_weights_of_a_layer_that_is_not_there_cannot_be_shared(share: str, reason: str) -> None:
+    refuse(NET + CONV + f"{CONV}share_index={share}\n", f"x.cfg:9: [convolutional] {reason}")
+
+
+def test_weights_of_what_is_no_convolution_cannot_be_shared() -> None:
+    text = NET + "[maxpool]\nsize=2\n" + CONV + "share_index=0\n"
+    refuse(text, "x.cfg:9: [convolutional] share_index=0 names no [convolutional]; name the one with the weights")
 
 
 def test_a_reference_before_the_first_layer_is_refused_with_its_place() -> None:
@@ -256,3 +345,56 @@ def test_known_keys_are_not_warned_about(caplog: pytest.LogCaptureFixture) -> No
         parse_cfg(NET + "batch=64\nmosaic=1\n" + CONV + HEAD + "jitter=.3\niou_loss=ciou\n", "x.cfg")
 
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        (NET + "track=1\n" + CONV, "[net] track (line 5)"),
+        (NET + CONV + "assisted_excitation=4000\n", "[convolutional] assisted_excitation (line 7)"),
+        (
+            NET + HEAD + "embedding_layer=0\nsim_thresh=.8\n",
+            "[yolo] embedding_layer (line 11), [yolo] sim_thresh (line",
+        ),
+        (NET + CONV + "[contrastive]\nclasses=5\n[route]\nlayers=0\n" + HEAD, "[contrastive] (line 7)"),
+    ],
+)
+def test_what_only_darknet_heeds_is_said_once(text: str, listed: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        parse_cfg(text, "x.cfg")
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"x.cfg: keys kept on writing but without effect here: {listed}")
+
+
+# ---- classifiers -----------------------------------------------------------------------------------------------------
+
+CLASSIFIER = NET + CONV + "[avgpool]\n[convolutional]\nfilters=10\n[softmax]\ngroups=1\n[cost]\ntype=sse\n"
+
+
+def test_a_classifier_is_its_backbone_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        graph = parse_cfg(CLASSIFIER, "x.cfg")
+
+    (record,) = caplog.records
+    place = "the layers from [softmax] (line 10) on are a classifier's"
+    assert record.getMessage() == f"x.cfg: {place}; those before it are its backbone"
+    assert [node.name for node in graph] == ["000_convolutional", "001_avgpool", "002_convolutional"]
+    assert [section.name for section in graph.tail] == ["softmax", "cost"]
+
+
+@pytest.mark.parametrize("kind", ["softmax", "connected", "cost", "local", "detection", "normalization"])
+def test_a_detector_with_a_layer_of_classifiers_is_refused(kind: str) -> None:
+    reason = "is a layer of classifiers, which only a cfg without heads may have, behind its backbone; remove it"
+    refuse(NET + f"[{kind}]\n" + HEAD, f"x.cfg:5: [{kind}] {reason}")
+
+
+@pytest.mark.parametrize("kind", ["rnn", "crnn", "lstm", "conv_lstm", "gru", "history"])
+def test_a_recurrent_network_is_refused_before_anything_else_is_missed(kind: str) -> None:
+    reason = "layers that remember earlier pictures are not supported; detect with a network of single pictures"
+    refuse(f"[net]\ninputs=256\n[{kind}]\noutput=8\n[softmax]\n", f"x.cfg:3: [{kind}] {reason}")
+
+
+def test_a_pool_over_channels_takes_no_blur() -> None:
+    text = NET + CONV + "[maxpool]\nmaxpool_depth=1\nantialiasing=1\n"
+    refuse(text, "x.cfg:9: [maxpool] maxpool_depth=1 takes no antialiasing; set one of them to 0")

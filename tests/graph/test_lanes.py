@@ -39,7 +39,12 @@ def test_the_channels_of_the_image_are_lanes_and_fixed() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", ["[maxpool]\nsize=2\nstride=2", "[upsample]", "[dropout]", "[avgpool]", "[se]", "[route]\nlayers=-1"]
+    "section",
+    [
+        *("[maxpool]\nsize=2\nstride=2", "[upsample]", "[dropout]", "[avgpool]", "[se]", "[route]\nlayers=-1"),
+        *("[maxpool]\nsize=2\nstride=2\nantialiasing=1", "[local_avgpool]\nsize=2", "[empty]"),
+        "[crop]\ncrop_height=4\ncrop_width=4",
+    ],
 )
 def test_an_op_that_only_moves_channels_passes_its_lanes(section: str) -> None:
     lanes, layers = lanes_of_layers(conv(4), section)
@@ -51,6 +56,41 @@ def test_an_op_that_only_moves_channels_passes_its_lanes(section: str) -> None:
 def test_a_shortcut_ties_its_inputs() -> None:
     _, layers = lanes_of_layers(conv(2), conv(3), conv(2), "[shortcut]\nfrom=0")
     assert layers == [[0, 1], [2, 3, 4], [0, 1], [0, 1]]
+
+
+def test_a_product_ties_its_factors() -> None:
+    _, layers = lanes_of_layers(conv(2), conv(3), conv(2), "[sam]\nfrom=0")
+    assert layers == [[0, 1], [2, 3, 4], [0, 1], [0, 1]]
+
+
+def test_shared_weights_tie_outputs_to_outputs_and_inputs_to_inputs() -> None:
+    lanes, layers = lanes_of_layers(conv(2), conv(4), conv(2), conv(4, "share_index=1"))
+
+    assert layers == [[0, 1], [2, 3, 4, 5], [0, 1], [2, 3, 4, 5]]
+    assert not lanes.fixed[3:].any()
+
+
+def test_what_fixes_one_user_of_shared_weights_fixes_the_other() -> None:
+    lanes, layers = lanes_of_layers(
+        conv(3), conv(6), conv(3), conv(6, "share_index=1"), "[yolo]\nmask=0\nclasses=1\nanchors=1,2"
+    )
+
+    assert layers[1] == layers[3]
+    assert [bool(lanes.fixed[3 + np.array(layer)].all()) for layer in layers] == [False, True, False, True, True]
+
+
+def test_a_pool_over_channels_fixes_what_it_reads_and_gives() -> None:
+    lanes, layers = lanes_of_layers(conv(4), "[maxpool]\nmaxpool_depth=1\nout_channels=2")
+
+    assert layers == [[0, 1, 2, 3], [4, 5]]
+    assert lanes.fixed.all()
+
+
+def test_features_of_tracked_objects_are_fixed() -> None:
+    lanes, layers = lanes_of_layers(conv(2), "[contrastive]\nclasses=3")
+
+    assert layers == [[0, 1], [0, 1]]
+    assert lanes.fixed.all()
 
 
 def test_a_shortcut_of_several_ties_all_of_them() -> None:

@@ -139,6 +139,11 @@ MISTAKES = [
     ("a step that is never reached", "steps=800,900", "steps=800,9000", 9, "never reached"),
     ("a layer that nothing reads", "layers=-1,2", "layers=2", UPSAMPLE, "read by nothing"),
     ("a binary layer", "filters=16", "filters=16\nxnor=1", 39, "binary weights are not supported"),
+    ("weights of another shape", "filters=16", "filters=16\nshare_index=0", 39, "filters is 16 here and 8"),
+    ("weights of a pool", "filters=16", "filters=16\nshare_index=-1", 39, "share_index=-1 names no [convolutional]"),
+    ("weights of a later layer", "filters=16", "filters=16\nshare_index=7", 39, "not before this one"),
+    ("a recurrent layer", "[upsample]", "[crnn]", UPSAMPLE, "layers that remember earlier pictures"),
+    ("a layer of classifiers", "[upsample]", "[softmax]", UPSAMPLE, "is a layer of classifiers"),
 ]
 
 
@@ -235,3 +240,31 @@ def test_a_finding_is_data() -> None:
 
     assert (finding.section, finding.key, finding.severity) == ("yolo", "num", "warning")
     assert isinstance(finding, Finding)
+
+
+def test_a_classifier_is_told_where_its_backbone_ends() -> None:
+    text = "[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=4\n[softmax]\n[cost]\ncolour=red\n"
+
+    assert [(finding.line, finding.severity, finding.message) for finding in lint(text)] == [
+        (0, "warning", "there is no [yolo] or [region]: this network detects nothing"),
+        (6, "warning", "[softmax] (and what follows) is a classifier's and takes no part here"),
+    ]
+
+
+def test_a_layer_read_only_for_its_weights_is_read() -> None:
+    convolution = "[convolutional]\nfilters=3\n"
+    text = "[net]\nwidth=8\nheight=8\n" + convolution * 2 + "[route]\nlayers=0\n" + convolution
+
+    def unread(cfg: str) -> list[str]:
+        return [finding.message for finding in lint(cfg) if "read by nothing" in finding.message]
+
+    assert unread(text) == ["[convolutional] (layer 1) is read by nothing; remove it, or route to it"]
+    assert unread(f"{text}share_index=1\n") == []
+
+
+def test_a_shortcut_to_a_larger_map_is_told_what_it_does() -> None:
+    text = "[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=3\n[maxpool]\nsize=2\nstride=2\n[shortcut]\nfrom=0\n"
+
+    messages = [(finding.line, finding.message) for finding in lint(text) if finding.key == "from"]
+
+    assert messages == [(10, "[shortcut] adds one of each 2x2 cells of layer 0")]

@@ -7,12 +7,18 @@ from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import IMAGE
 from yoloslim.graph.ops import (
     AvgPool,
+    Contrastive,
     Convolution,
+    Crop,
     Depthwise,
     Dropout,
+    Empty,
+    LocalAvgPool,
     MaxPool,
+    MaxPoolDepth,
     Op,
     Route,
+    Sam,
     ScaleChannels,
     Shape,
     Shortcut,
@@ -20,7 +26,7 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
-from yoloslim.graph.shapes import infer_shapes, largest_stride, output_shape
+from yoloslim.graph.shapes import infer_shapes, largest_stride, output_shape, sampling
 from yoloslim.zoo.catalog import find
 
 NET = "[net]\nwidth=32\nheight=16\nchannels=3\n"
@@ -44,9 +50,18 @@ NET = "[net]\nwidth=32\nheight=16\nchannels=3\n"
         (MaxPool(13, 1, 1, padding=12), (8, 13, 26)),
         (MaxPool(3, 2, 2, padding=0), (8, 6, 12)),
         (MaxPool(2, 1, 2, padding=1), (8, 7, 26)),
+        (Convolution(4, 3, 2, 2, pad=1, blur=3), (4, 7, 13)),
+        (Convolution(4, 3, 2, 2, pad=1, blur=2), (4, 6, 13)),
+        (MaxPool(2, 2, 2, padding=1, blur=3), (8, 7, 13)),
+        (MaxPoolDepth(3), (3, 13, 26)),
+        (LocalAvgPool(2, 2, 2, padding=1), (8, 7, 13)),
+        (LocalAvgPool(3, 1, 2, padding=2), (8, 7, 26)),
         (AvgPool(), (8, 1, 1)),
         (Upsample(2), (8, 26, 52)),
         (Dropout(), (8, 13, 26)),
+        (Crop(5, 6), (8, 5, 6)),
+        (Empty(), (8, 13, 26)),
+        (Contrastive(), (8, 13, 26)),
         (SqueezeExcite(2), (8, 13, 26)),
         (Route(), (8, 13, 26)),
         (Route(groups=2, group_id=1), (4, 13, 26)),
@@ -69,14 +84,28 @@ def test_a_shortcut_has_the_channels_of_its_first_input(other: int) -> None:
     assert output_shape(Shortcut(), [Shape(8, 13, 26), Shape(other, 13, 26)]) == (8, 13, 26)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_shortcut_takes_every_so_manieth_cell_of_a_larger_map(step: int) -> None:
+    larger = Shape(5, 13 * step, 26 * step)
+
+    assert sampling(Shape(8, 13, 26), larger) == step
+    assert output_shape(Shortcut(), [Shape(8, 13, 26), larger]) == (8, 13, 26)
+
+
 def test_scaled_channels_have_the_shape_of_the_map() -> None:
     assert output_shape(ScaleChannels(), [Shape(8, 1, 1), Shape(8, 13, 26)]) == (8, 13, 26)
     assert output_shape(ScaleChannels(spatial=True), [Shape(1, 13, 26), Shape(8, 13, 26)]) == (8, 13, 26)
 
 
+def test_a_product_has_the_shape_of_its_factors() -> None:
+    assert output_shape(Sam(), [Shape(8, 13, 26)] * 2) == (8, 13, 26)
+
+
 def test_a_head_passes_its_head_map() -> None:
     yolo = Yolo((0, 1), ((1, 2), (3, 4)), classes=2)
     assert output_shape(yolo, [Shape(14, 13, 26)]) == (14, 13, 26)
+    gaussian = Yolo((0, 1), ((1, 2), (3, 4)), classes=2, gaussian=True)
+    assert output_shape(gaussian, [Shape(22, 13, 26)]) == (22, 13, 26)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +117,17 @@ def test_a_head_passes_its_head_map() -> None:
         (Route(groups=2), [(8, 4, 4), (3, 4, 4)], "groups=2 does not divide 3 input channels"),
         (Route(), [(8, 4, 4), (8, 4, 5)], "joins maps of different sizes: 8x4x4, 8x4x5"),
         (Shortcut(), [(8, 4, 4), (8, 2, 2)], "joins maps of different sizes: 8x4x4, 8x2x2"),
+        (Shortcut(), [(8, 4, 4), (8, 8, 4)], "joins maps of different sizes: 8x4x4, 8x8x4"),
+        (Shortcut(), [(8, 4, 4), (8, 9, 9)], "joins maps of different sizes: 8x4x4, 8x9x9"),
         (ScaleChannels(), [(7, 1, 1), (8, 4, 4)], "needs scales of 8x1x1 for a map of 8x4x4, found 7x1x1"),
         (ScaleChannels(spatial=True), [(8, 1, 1), (8, 4, 4)], "needs scales of 1x4x4"),
         (ScaleChannels(), [(8, 1, 1), (8, 4, 4), (8, 4, 4)], "needs one layer in from=, found 2"),
+        (Sam(), [(8, 4, 4), (8, 4, 5)], "needs one layer in from= of its own shape, found 8x4x4 and 8x4x5"),
+        (Sam(), [(8, 4, 4)] * 3, "needs one layer in from= of its own shape"),
+        (Crop(5, 4), [(8, 4, 4)], "cuts 4x5 cells out of a map of 4x4"),
+        (MaxPoolDepth(9), [(8, 4, 4)], "out_channels=9 is more than the 8 input channels"),
+        (LocalAvgPool(2, 1, 1, 3), [(8, 4, 4)], "padding=3 puts whole windows of size=2 outside of the map"),
+        (Yolo((0,), ((1, 2),), 1, gaussian=True), [(8, 4, 4)], r"needs 1 anchors x \(9 \+ 1 classes\) = 10 input"),
         (Yolo((0,), ((1, 2),), 1), [(8, 4, 4)], r"needs 1 anchors x \(5 \+ 1 classes\) = 6 input channels, found 8"),
     ],
 )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.ties import Bond, Ties, ties_of
@@ -62,3 +63,33 @@ def test_the_writers_are_all_that_carry_the_lanes(name: str) -> None:
         found = ties_of(graph, lanes, node.name)
         for bond in found.writers:
             assert np.isin(lanes.of[bond.node], lanes.of[node.name]).sum() == bond.channels
+
+
+NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
+CONV = "[convolutional]\nfilters=6\n"
+
+
+def test_layers_with_the_same_weights_name_each_other() -> None:
+    graph = parse_cfg(NET + CONV * 2 + f"{CONV}share_index=1\n")
+    text = "uses the weights of 001_convolutional: what one loses the other loses"
+
+    assert ties(graph, 1).joints == (Bond("002_convolutional", 12, text),)
+    assert names(ties(graph, 1).writers) == ["000_convolutional", "001_convolutional", "002_convolutional"]
+
+
+@pytest.mark.parametrize(
+    ("section", "joints", "needs"),
+    [
+        ("[sam]\nfrom=0", ["ties them in 001_convolutional and 000_convolutional"], []),
+        ("[sam]\nfrom=0\nactivation=normalize_channels", None, ["activation=normalize_channels mixes them"]),
+        ("[maxpool]\nmaxpool_depth=1\nout_channels=2", [], ["mixes them"]),
+        ("[contrastive]", [], ["tells tracked objects apart by them, in Darknet"]),
+    ],
+)
+def test_a_layer_says_what_it_does_with_the_channels_before_it(
+    section: str, joints: list[str] | None, needs: list[str]
+) -> None:
+    found = ties(parse_cfg(NET + CONV * 2 + section), 1)
+
+    assert joints is None or [bond.text for bond in found.joints] == joints
+    assert [bond.text for bond in found.needs] == needs

@@ -8,7 +8,22 @@ import pytest
 from yoloslim.cfg.sections import read_sections, write_sections
 from yoloslim.graph.from_cfg import parse_cfg, read_cfg
 from yoloslim.graph.graph import Graph
-from yoloslim.graph.ops import Convolution, MaxPool, Op, Route, ScaleChannels, Shortcut, SqueezeExcite, Upsample, Yolo
+from yoloslim.graph.ops import (
+    Convolution,
+    Crop,
+    Dropout,
+    LocalAvgPool,
+    MaxPool,
+    MaxPoolDepth,
+    Op,
+    Route,
+    Sam,
+    ScaleChannels,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
 from yoloslim.graph.to_cfg import section_of, to_cfg, to_sections
 from yoloslim.zoo.catalog import find, networks
 
@@ -90,6 +105,21 @@ def test_another_size_is_written() -> None:
         ("[upsample]\nstride=2\nscale=2", Upsample(2)),
         ("[route]\nlayers=-1\ngroups=2\ngroup_id=1", Route()),
         ("[shortcut]\nfrom=-1\nactivation=leaky", Shortcut()),
+        ("[shortcut]\nfrom=-1\nactivation=leaky", Shortcut("leaky", "per_channel", "softmax")),
+        (
+            "[shortcut]\nfrom=-1\nweights_type=per_feature\nweights_normalization=relu",
+            Shortcut("linear", "per_feature"),
+        ),
+        ("[shortcut]\nfrom=-1\nweights_type=per_feature", Shortcut()),
+        ("[sam]\nfrom=-1\nactivation=leaky", Sam("mish")),
+        ("[convolutional]\nfilters=8\nstride=2\nantialiasing=1", Convolution(8, stride_x=2, stride_y=2, blur=2)),
+        ("[convolutional]\nfilters=8\nantialiasing=2", Convolution(8)),
+        ("[maxpool]\nstride=2", MaxPool(2, 2, 2, padding=1, blur=3)),
+        ("[maxpool]\nmaxpool_depth=1\nout_channels=4", MaxPoolDepth(2)),
+        ("[local_avgpool]\nstride=2", LocalAvgPool(3, 2, 1, padding=1)),
+        ("[dropout]\ndropblock=1", Dropout()),
+        ("[dropout]", Dropout(0.1, block_share=0.25)),
+        ("[crop]\ncrop_height=4\ncrop_width=4", Crop(5, 6, scaled=False)),
     ],
 )
 def test_every_change_of_an_op_reaches_the_text(section: str, op: Op) -> None:
@@ -137,6 +167,22 @@ def test_the_source_of_a_shortcut_follows_a_dropped_layer(before: str, after: st
     written = to_cfg(without_second_node(graph))
 
     assert written.endswith(f"[shortcut]\n{after}\nactivation=linear\n")
+
+
+@pytest.mark.parametrize(("before", "after"), [("-3", "-2"), ("0", "0"), ("2", "1"), ("-1", "-1")])
+def test_the_weights_that_a_layer_uses_follow_a_dropped_layer(before: str, after: str) -> None:
+    graph = parse_cfg(NET + "[convolutional]\nfilters=3\n" * 3 + f"[convolutional]\nfilters=3\nshare_index={before}\n")
+
+    again = parse_cfg(to_cfg(without_second_node(graph)))
+
+    assert to_cfg(again).endswith(f"[convolutional]\nfilters=3\nshare_index={after}\n")
+    assert again.nodes[2].weights_of == again.nodes[int(after) % 2 if int(after) >= 0 else int(after) + 2].name
+
+
+def test_the_layers_of_a_classifier_are_written_as_they_were_read() -> None:
+    text = NET + CONV + "\n[avgpool]\n\n[softmax]\ngroups=1\n\n[cost]\ntype=sse\n"
+    assert to_cfg(parse_cfg(text)) == to_cfg(parse_cfg(to_cfg(parse_cfg(text))))
+    assert to_cfg(parse_cfg(text)).endswith("[avgpool]\n\n[softmax]\ngroups=1\n\n[cost]\ntype=sse\n")
 
 
 # ---- new sections ----------------------------------------------------------------------------------------------------

@@ -199,3 +199,15 @@ def test_heads_come_in_the_order_of_the_cfg() -> None:
         found = network(picture(side=64))
     assert [tuple(head.shape[2:4]) for head in found] == [(2, 2), (4, 4)]
     assert sum(isinstance(node.op, Yolo) for node in network.graph) == 2
+
+
+def test_no_gradient_passes_a_layer_that_only_runs_forward() -> None:
+    """The head reads layer 1 directly, and layer 0 through a route that no gradient passes."""
+    text = NET + conv(4) + "[route]\nlayers=0\nonlyforward=1\n" + conv(4) + "[route]\nlayers=1,2\n" + HEAD
+    network = network_of(parse_cfg(text))
+
+    (head_map,) = network(picture())
+    head_map.sum().backward()
+
+    learned = {name.partition("_")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert learned == {"002", "004"}

@@ -175,3 +175,51 @@ def test_a_plan_for_another_network_is_not_folded(random_network: RandomNetwork)
     network = random_network(parse_cfg(NET + conv(5) + HEAD), 0)
     with pytest.raises(PlanError, match="the plan has 2 lanes, the network 14"):
         fold(network, PruningPlan(np.ones(2, dtype=bool)))
+
+
+@pytest.mark.parametrize("weights", ["per_feature", "per_channel"])
+@pytest.mark.parametrize("normalization", ["none", "relu", "softmax"])
+def test_a_weighted_shortcut_is_folded_as_its_weighted_sum(
+    weights: str, normalization: str, random_network: RandomNetwork
+) -> None:
+    options = f"weights_type={weights}\nweights_normalization={normalization}\n"
+    network = random_network(parse_cfg(NET + conv(4) + conv(4) + f"[shortcut]\nfrom=0\n{options}" + HEAD), 0)
+    network.state_dict()["002_shortcut.weights"].abs_()
+    assert_folds_exactly(network, {"000_convolutional": [0, 2]})
+
+
+def test_a_product_of_silent_channels_is_folded(random_network: RandomNetwork) -> None:
+    activations = {"activation": "logistic"}
+    network = random_network(
+        parse_cfg(NET + conv(4, **activations) + conv(4, **activations) + "[sam]\nfrom=0\nactivation=leaky\n" + HEAD), 0
+    )
+    assert_folds_exactly(network, {"000_convolutional": [1, 3]})
+
+
+@pytest.mark.parametrize("layer", ["[local_avgpool]\nsize=3\nstride=1\n", "[empty]\n", "[maxpool]\nantialiasing=2\n"])
+def test_a_constant_passes_a_layer_that_only_passes(layer: str, random_network: RandomNetwork) -> None:
+    network = random_network(parse_cfg(NET + conv(4) + layer + HEAD), 0)
+    assert_folds_exactly(network, {"000_convolutional": [1, 3]})
+
+
+def test_a_constant_is_cropped_as_every_value(random_network: RandomNetwork) -> None:
+    network = random_network(parse_cfg(NET + conv(4) + "[crop]\ncrop_height=6\ncrop_width=6\n" + HEAD), 0)
+    assert_folds_exactly(network, {"000_convolutional": [1, 3]})
+
+
+def test_nothing_is_folded_into_weights_that_layers_share(random_network: RandomNetwork) -> None:
+    """The two read channels with other constants: one bias cannot hold both."""
+    shared = conv(5) + conv(4) + conv(5, "share_index=1")
+    network = random_network(parse_cfg(NET + conv(4) + shared + HEAD), 0)
+    plan = silenced(network, {"000_convolutional": [1]})
+
+    folded = fold(network, plan).state_dict()
+
+    changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, folded[name])}
+    assert changed == set()
+
+
+def test_what_a_layer_gives_with_the_weights_of_another_is_folded(random_network: RandomNetwork) -> None:
+    sharer = conv(5, "share_index=1", activation="logistic")
+    network = random_network(parse_cfg(NET + conv(4) + conv(5) + conv(4) + sharer + HEAD), 0)
+    assert_folds_exactly(network, {"001_convolutional": [1]})

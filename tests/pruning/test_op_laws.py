@@ -128,7 +128,10 @@ def pools_over_channels(draw: st.DrawFn) -> Case:
 def shortcuts(draw: st.DrawFn) -> Case:
     weights = draw(st.sampled_from(["none", "per_feature", "per_channel"]))
     normalization = draw(st.sampled_from(["none", "relu", "softmax"]))
-    return Case(Shortcut(draw(activations), weights, normalization), draw(same_size_maps(channels, least=2)))
+    first, *others = draw(same_size_maps(channels, least=2))
+    steps = [draw(st.sampled_from([1, 1, 2, 3])) for _ in others]
+    sampled = (Shape(s.channels, k * s.height, k * s.width) for s, k in zip(others, steps, strict=True))
+    return Case(Shortcut(draw(activations), weights, normalization), (first, *sampled))
 
 
 @st.composite

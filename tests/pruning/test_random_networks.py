@@ -110,7 +110,9 @@ def add_depthwise(d: Draft) -> None:
 
 
 def add_shortcut(d: Draft) -> None:
-    layers = d.draw(st.lists(st.sampled_from(d.readable(d.last)), min_size=1, max_size=2))
+    _, height, width = d.last
+    larger = [i for i in d.readable() if d.shapes[i][1:] in ((2 * height, 2 * width), (4 * height, 4 * width))]
+    layers = d.draw(st.lists(st.sampled_from(d.readable(d.last) + larger), min_size=1, max_size=2))
     weights = d.draw(st.sampled_from(["none", "per_feature", "per_channel"]))
     options = {"weights_type": weights, "weights_normalization": d.draw(st.sampled_from(["none", "relu", "softmax"]))}
     d.add(section("shortcut", **{"from": ",".join(map(str, layers))}, activation=d.draw(activations), **options))

@@ -180,6 +180,85 @@ def test_every_kind_of_layer_with_weights_is_read_as_written(tmp_path: Path) -> 
     assert_equal(read_weights(tmp_path / "a.weights", graph).tensors, tensors)
 
 
+def test_the_weights_of_a_shortcut_stand_where_it_stands_and_shared_ones_nowhere(tmp_path: Path) -> None:
+    plain = "[convolutional]\nfilters=2\nactivation=linear\n"
+    weighted = "[shortcut]\nfrom=0\nweights_type=per_channel\nweights_normalization=relu\n"
+    graph = parse_cfg("[net]\nwidth=4\nheight=4\nchannels=2\n" + plain + f"{plain}share_index=0\n" + weighted + plain)
+    path = tmp_path / "a.weights"
+    path.write_bytes(struct.pack("<iiiQ", 0, 2, 5, 0) + np.arange(16, dtype="<f4").tobytes())
+
+    weights = read_weights(path, graph)
+    write_weights(tmp_path / "b.weights", graph, weights.tensors)
+
+    assert {name: values.ravel().tolist() for name, values in weights.tensors.items()} == {
+        "000_convolutional.conv.bias": [0, 1],
+        "000_convolutional.conv.weight": [2, 3, 4, 5],
+        "002_shortcut.weights": [6, 7, 8, 9],  # first those of layer 1, then those of layer 0
+        "003_convolutional.conv.bias": [10, 11],
+        "003_convolutional.conv.weight": [12, 13, 14, 15],
+    }
+    assert weights.tensors["002_shortcut.weights"].shape == (2, 2)
+    assert (tmp_path / "b.weights").read_bytes() == path.read_bytes()
+
+
+def test_a_file_may_end_behind_the_weights_of_a_shortcut(tmp_path: Path) -> None:
+    weighted = "[shortcut]\nfrom=0\nweights_type=per_feature\n"
+    graph = parse_cfg("[net]\nwidth=4\nheight=4\nchannels=4\n" + conv(4) * 2 + weighted + conv(5))
+    tensors = random_tensors(graph)
+    write_weights(tmp_path / "a.weights", graph, tensors, cutoff=3)
+
+    weights = read_weights(tmp_path / "a.weights", graph)
+
+    assert (weights.covered, weights.missing) == (3, ("003_convolutional",))
+    np.testing.assert_array_equal(weights.tensors["002_shortcut.weights"], tensors["002_shortcut.weights"])
+
+
+# ---- classifiers -----------------------------------------------------------------------------------------------------
+
+BACKBONE = "[net]\nwidth=32\nheight=32\nchannels=3\n" + conv(8, 3) + "[maxpool]\nsize=2\nstride=2\n" + conv(6, 3)
+CLASSIFIER = f"{BACKBONE}[avgpool]\n[convolutional]\nfilters=1000\nactivation=linear\n[softmax]\ngroups=1\n"
+
+
+def detector() -> Graph:
+    head = conv(16, norm=False) + "[yolo]\nmask=0,1\nanchors=1,1, 2,2\nclasses=3\n"
+    return parse_cfg(BACKBONE + conv(64, 3) + head)
+
+
+def test_the_file_of_a_classifier_loads_into_a_detector_with_its_backbone(tmp_path: Path) -> None:
+    classifier = parse_cfg(CLASSIFIER)
+    tensors = random_tensors(classifier)
+    write_weights(tmp_path / "classifier.weights", classifier, tensors)
+
+    weights = read_weights(tmp_path / "classifier.weights", detector())
+
+    assert (weights.covered, weights.missing) == (3, ("003_convolutional", "004_convolutional"))
+    assert_equal(weights.tensors, {name: tensors[name] for name in tensors if name[:3] < "003"})
+    assert weights.notes[0].startswith("weights for layers 0 to 2 of 6 are loaded")
+
+
+def test_the_backbone_of_a_classifier_written_by_itself_loads_too(tmp_path: Path) -> None:
+    classifier = parse_cfg(CLASSIFIER)
+    write_weights(tmp_path / "backbone.3", classifier, random_tensors(classifier), cutoff=3)
+
+    assert read_weights(tmp_path / "backbone.3", detector()).covered == 3
+
+
+def test_what_a_file_has_for_the_tail_of_a_classifier_is_left_alone(tmp_path: Path) -> None:
+    graph = parse_cfg(f"{BACKBONE}[avgpool]\n[connected]\noutput=10\n[softmax]\n")
+    path = write_floats(tmp_path / "a.weights", num_floats(graph) + 10 * 6 + 10)
+
+    weights = read_weights(path, graph)
+
+    assert (weights.covered, weights.missing, weights.notes) == (len(graph), (), ())
+
+
+def test_a_file_of_one_float_more_is_no_classifier(tmp_path: Path) -> None:
+    path = write_floats(tmp_path / "a.weights", num_floats(parse_cfg(CLASSIFIER)) + 1)
+
+    with pytest.raises(WeightsError, match="2,249 floats are left over and no other number of classes"):
+        read_weights(path, detector())
+
+
 def test_tensors_can_be_written_to(tmp_path: Path) -> None:
     write_weights(tmp_path / "a.weights", tiny(), random_tensors(tiny()))
 

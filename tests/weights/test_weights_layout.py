@@ -5,7 +5,7 @@ import pytest
 from yoloslim.errors import WeightsError
 from yoloslim.graph.cost import node_costs
 from yoloslim.graph.from_cfg import parse_cfg, read_cfg
-from yoloslim.graph.ops import Convolution, Depthwise, Op, Shape, SqueezeExcite
+from yoloslim.graph.ops import Convolution, Depthwise, Op, Shape, Shortcut, SqueezeExcite
 from yoloslim.weights.darknet import Blob, blobs_of
 from yoloslim.weights.heads import (
     classes_for_filters,
@@ -103,6 +103,42 @@ def test_a_network_without_heads_has_no_layer_that_depends_on_classes() -> None:
     graph = parse_cfg(NET + conv(4))
 
     assert first_head_index(graph) == len(graph)
+
+
+def test_a_shortcut_has_one_weight_an_input_or_one_a_channel_of_the_first() -> None:
+    shapes = [Shape(8, 6, 6), Shape(4, 6, 6), Shape(9, 6, 6)]
+
+    assert blobs_of(Shortcut(), shapes) == ()
+    assert blobs_of(Shortcut("linear", "per_feature"), shapes) == (Blob("weights", (3,)),)
+    assert blobs_of(Shortcut("linear", "per_channel"), shapes) == (Blob("weights", (3, 8)),)
+
+
+def test_a_layer_with_the_weights_of_another_has_none() -> None:
+    graph = parse_cfg(NET + conv(3) + conv(3, "share_index=0") + conv(2))
+
+    assert [layer.name for layer in layers_with_weights(graph)] == ["000_convolutional", "002_convolutional"]
+
+
+def test_heads_may_share_their_convolution() -> None:
+    shared = parse_cfg(NET + conv(4) + conv(16) + HEAD + "[route]\nlayers=0\n" + conv(16, "share_index=1") + HEAD)
+
+    assert list(head_convolutions(shared)) == ["001_convolutional", "004_convolutional"]
+    assert tensor_shapes(with_classes(shared, 7))["001_convolutional.conv.weight"] == (24, 4, 1, 1)
+
+
+def test_a_head_with_the_weights_of_another_layer_cannot_change_its_classes() -> None:
+    graph = parse_cfg(NET + conv(4) + conv(16) + "[route]\nlayers=0\n" + conv(16, "share_index=1") + HEAD)
+
+    assert head_convolutions(graph) == {}
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 80])
+def test_the_class_count_of_a_gaussian_head_follows_from_its_filters(classes: int) -> None:
+    graph = parse_cfg(NET + conv(4) + conv(24) + HEAD.replace("[yolo]", "[Gaussian_yolo]"))
+    floats = sum(layer.floats for layer in layers_with_weights(with_classes(graph, classes)))
+
+    assert classes_for_floats(graph, floats) == classes
+    assert classes_for_filters(graph, {"001_convolutional": 2 * (9 + classes)}) == classes
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 80])

@@ -108,8 +108,8 @@ def _refused(reason: str, *names: str) -> dict[str, Key]:
 
 _ACTIVATION = Key("text", "linear", choices=ACTIVATIONS)
 _NORMALIZATION = Key("text", "none", choices=frozenset({"none", "relu", "avg_relu", "softmax"}))
-_STOP = {"stopbackward": Key("integer", 0, minimum=0)}
-_TRAINING_ONLY = {**_STOP, **_ignored("text", "train_only_bn", "burnin_update", "learning_rate", "onlyforward")}
+_STOP = {"stopbackward": Key("integer", 0, minimum=0), "onlyforward": Key("flag", False)}
+_TRAINING_ONLY = {**_STOP, **_ignored("text", "train_only_bn", "burnin_update", "learning_rate")}
 _ANTIALIASING = {"antialiasing": Key("integer", 0, minimum=0)}
 _STRIDES = {
     "stride": _count(1, 64),

@@ -14,8 +14,9 @@ from yoloslim.nn.network import Network
 def recalibrate(network: Network, batches: Iterable[Tensor]) -> Network:
     """Gives a copy whose batch-norm means and variances are those of ``batches``; no weight changes.
 
-    Every batch counts the same (a cumulative average), and each layer sees inputs normalised by the batch itself, as in
-    training. A pruned network's old statistics describe channels that are gone (Li et al., EagleEye, 2020).
+    Every batch counts the same (a cumulative average; every use, of a batch-norm that layers share), and each layer
+    sees inputs normalised by the batch itself, as in training. A pruned network's old statistics describe channels that
+    are gone (Li et al., EagleEye, 2020).
 
     Args:
         batches: shape (B, C, H, W), RGB in 0..1, several pictures each; at least one batch.
@@ -26,16 +27,26 @@ def recalibrate(network: Network, batches: Iterable[Tensor]) -> Network:
     fresh = copy.deepcopy(network).eval()
     norms = [module for module in fresh.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
-    count = 0
-    for norm in norms:
-        norm.train()
+    handles = [norm.train().register_forward_pre_hook(_Uses()) for norm in norms]
+    measured = False
     with torch.no_grad():
-        for count, images in enumerate(batches, start=1):
-            for norm in norms:
-                norm.momentum = 1 / count
+        for images in batches:
             fresh(images)
-    if not count:
+            measured = True
+    if not measured:
         raise ValueError("recalibrate needs at least one batch of pictures")
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, momentum, handle in zip(norms, momenta, handles, strict=True):
+        handle.remove()
         norm.momentum = momentum
     return fresh.eval()
+
+
+class _Uses:
+    """Counts the uses of a batch-norm, so that its average gives each the same share."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.count += 1
+        norm.momentum = 1 / self.count  # type: ignore[assignment]

@@ -35,6 +35,7 @@ from yoloslim.graph.ops import (
     Upsample,
     Yolo,
 )
+from yoloslim.graph.shapes import sampling
 from yoloslim.nn.layers.blur import TAPS
 from yoloslim.nn.layers.conv_block import DARKNET_BN_EPS
 from yoloslim.nn.layers.join import normalized
@@ -146,7 +147,8 @@ def _(op: Route, writer: NodeWriter, inputs: Sequence[Value]) -> str:
 
 @to_onnx.register
 def _(op: Shortcut, writer: NodeWriter, inputs: Sequence[Value]) -> str:
-    terms = [_in_channels(writer, value, inputs[0].shape.channels) for value in inputs]
+    first = inputs[0].shape
+    terms = [_in_channels(writer, _sampled(writer, value, first), first.channels) for value in inputs]
     if op.weights != "none":
         factors = normalized(torch.from_numpy(writer.tensor("weights")), op.normalization).numpy()
         shaped = factors.reshape(len(inputs), -1, 1, 1)
@@ -227,6 +229,17 @@ def _part(writer: NodeWriter, value: Value, op: Route) -> str:
         return value.name
     count = value.shape.channels // op.groups
     return _channels(writer, value.name, op.group_id * count, (op.group_id + 1) * count)
+
+
+def _sampled(writer: NodeWriter, value: Value, first: Shape) -> Value:
+    """The cells of a map that a shortcut adds to one of the shape ``first``."""
+    step = sampling(first, value.shape)
+    if step == 1:
+        return value
+    ends = writer.integers(value.shape.height, value.shape.width)
+    axes, steps = writer.integers(2, 3), writer.integers(step, step)
+    name = writer.add("Slice", value.name, writer.integers(0, 0), ends, axes, steps)
+    return Value(name, Shape(value.shape.channels, *first[1:]))
 
 
 def _in_channels(writer: NodeWriter, value: Value, channels: int) -> str:

@@ -143,7 +143,9 @@ def check_shared(section: Section, op: Op, channels: int, owner: Op | None, owne
         CfgError: the other layer is no convolution, or its weights have another shape.
     """
     if not isinstance(owner, Convolution):
-        raise section.error("share_index names no [convolutional] layer", key="share_index")
+        named = Options(section).integer("share_index")
+        text = f"share_index={named} names no [convolutional]; name the one with the weights"
+        raise section.error(text, key="share_index")
     assert isinstance(op, Convolution)
     for key in ("filters", "size", "groups", "batch_norm"):
         ours, theirs = getattr(op, key), getattr(owner, key)

@@ -1,4 +1,4 @@
-"""Which layers a training leaves alone: ``stopbackward`` (Darknet's network.c, backward_network), and by name."""
+"""Where a training stops gradients: ``stopbackward`` and ``onlyforward`` (Darknet's network.c), and nodes by name."""
 
 from __future__ import annotations
 
@@ -47,3 +47,12 @@ def matching_nodes(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
         if not fnmatch.filter(names, pattern):
             raise RecipeError(f"freeze: no node matches '{pattern}'; nodes are {names[0]} to {names[-1]}")
     return frozenset(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def forward_only(graph: Graph) -> frozenset[str]:
+    """Gives the nodes that no gradient passes, ``onlyforward``; others may lead around them.
+
+    Raises:
+        CfgError: ``onlyforward`` is no number.
+    """
+    return frozenset(node.name for node in graph if Options(node.section).flag("onlyforward"))

@@ -19,7 +19,7 @@ from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
 from yoloslim.graph.from_cfg import check_shared, read_net, reads_boxes, references, shared_index, without_tail
 from yoloslim.graph.graph import Node, node_name
-from yoloslim.graph.ops import Contrastive, Convolution, Op, Shape, Yolo
+from yoloslim.graph.ops import Contrastive, Convolution, Op, Shape, Shortcut, Yolo
 from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import node_shape
 
@@ -72,7 +72,7 @@ class _Layer:
 
     Attributes:
         output: the map that it gives.
-        channels: of its first input.
+        read: shape of its first input.
         owner: the layer whose weights it uses, None for its own.
     """
 
@@ -80,7 +80,7 @@ class _Layer:
     op: Op | None
     inputs: tuple[int, ...]
     output: _Map
-    channels: int = 0
+    read: Shape | None = None
     owner: int | None = None
 
 
@@ -244,8 +244,8 @@ def _read_layer(section: Section, layers: Sequence[_Layer], image: _Map, finding
     shape = _shape(section, op, maps, layers, findings if unsure.isdisjoint(_matters(op)) else [])
     kept = unsure - {"channels"} if isinstance(op, Convolution) else unsure
     output = _Map(shape, kept | _sides(wrong)) if shape else _Map(maps[0].shape, _ALL)
-    owner = _owner(section, op, maps[0].shape.channels, layers, findings)
-    return _Layer(section, op, places, output, maps[0].shape.channels, owner)
+    owner = _owner(section, op, maps[0].shape, layers, findings)
+    return _Layer(section, op, places, output, maps[0].shape, owner)
 
 
 def _matters(op: Op) -> frozenset[str]:
@@ -253,11 +253,12 @@ def _matters(op: Op) -> frozenset[str]:
     return frozenset({"channels"}) if isinstance(op, Yolo) else _ALL
 
 
-def _owner(section: Section, op: Op, channels: int, layers: Sequence[_Layer], findings: list[Finding]) -> int | None:
+def _owner(section: Section, op: Op, read: Shape, layers: Sequence[_Layer], findings: list[Finding]) -> int | None:
     try:
         place = shared_index(section, len(layers))
         if place is not None and layers[place].op is not None:
-            check_shared(section, op, channels, layers[place].op, layers[place].channels)
+            owner = layers[place]
+            check_shared(section, op, read.channels, owner.op, (owner.read or read).channels)
     except CfgError as error:
         if error.key == "share_index":  # others were found before
             findings.append(_finding(error, section))
@@ -293,12 +294,22 @@ def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
         is_end = isinstance(layer.op, Contrastive | Yolo)
         if index not in read and layer.op and not is_end and index + 1 < len(layers):
             yield _warning(layer.section, "", f"(layer {index}) is read by nothing; remove it, or route to it")
+        if isinstance(layer.op, Shortcut) and not layer.output.unsure:
+            yield from _shortcut_findings(layer, layers)
         if isinstance(layer.op, Convolution):
             yield from _convolution_findings(layer.section, layer.op)
         if isinstance(layer.op, Yolo):
             before = layers[index - 1] if index else None
             yield from _head_findings(layer.section, layer.op, before)
     yield from _disagreements(heads)
+
+
+def _shortcut_findings(layer: _Layer, layers: Sequence[_Layer]) -> Iterator[Finding]:
+    height = layer.output.shape.height
+    for place in (place for place in layer.inputs[1:] if place >= 0):
+        step = layers[place].output.shape.height // height
+        if step > 1:
+            yield _warning(layer.section, "from", f"adds one of each {step}x{step} cells of layer {place}")
 
 
 def _convolution_findings(section: Section, op: Convolution) -> Iterator[Finding]:

@@ -173,6 +173,8 @@ class Route(Op):
 class Shortcut(Op):
     """``[shortcut]``: the sum of all inputs, in the channels of the first; shorter inputs add to the front ones.
 
+    Of an input whose sides are a multiple of the first's, every so manieth cell counts (ResNet; shortcut_cpu).
+
     Attributes:
         weights: whether each input, or each channel of each input, is multiplied by a learned weight.
         normalization: how the weights of all inputs are made to sum to about 1: as shares of those above 0, or of

@@ -149,7 +149,8 @@ def _(op: Route, inputs: Sequence[Shape]) -> Shape:
 
 @output_shape.register
 def _(op: Shortcut, inputs: Sequence[Shape]) -> Shape:
-    _same_size(inputs)
+    for shape in inputs[1:]:
+        sampling(inputs[0], shape)
     return inputs[0]
 
 
@@ -208,6 +209,18 @@ def largest_stride(graph: Graph) -> int:
 def convolved_shape(op: Convolution, shape: Shape) -> Shape:
     """Gives the shape of a convolution's map, which its blur has not made smaller yet."""
     return output_shape(replace(op, stride_x=1, stride_y=1, blur=0) if op.blur else op, [shape])
+
+
+def sampling(first: Shape, other: Shape) -> int:
+    """Gives the step at which a shortcut takes the cells of another map than its first, 1 for a map of its size.
+
+    Raises:
+        ValueError: the sides are no common multiple of the first's.
+    """
+    step = other.height // first.height
+    if step < 1 or other[1:] != (step * first.height, step * first.width):
+        _same_size((first, other))
+    return step
 
 
 def _blurred(shape: Shape, op: Convolution | MaxPool) -> Shape:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from yoloslim.errors import WeightsError
 from yoloslim.graph.cost import total_cost
+from yoloslim.graph.frozen import forward_only
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import Convolution, Shape, Yolo
 from yoloslim.graph.shapes import infer_shapes
@@ -41,6 +42,7 @@ class Network(nn.Module):
         shapes = infer_shapes(graph)
         for node in graph:
             self.add_module(node.name, self._block(node, [shapes[name] for name in node.inputs]))
+        self._forward_only = forward_only(graph)
         self._last_reader = {name: node.name for node in graph for name in node.inputs}
 
     def _block(self, node: Node, inputs: Sequence[Shape]) -> nn.Module:
@@ -63,6 +65,8 @@ class Network(nn.Module):
         heads: list[Tensor] = []
         for node in self.graph:
             result = cast(Tensor, self.get_submodule(node.name)(*[outputs[name] for name in node.inputs]))
+            if node.name in self._forward_only:
+                result = result.detach()
             if tap is not None:
                 result = tap(node.name, result)
             if isinstance(node.op, Yolo):

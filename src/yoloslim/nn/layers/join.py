@@ -47,6 +47,7 @@ class ShortcutBlock(nn.Module):
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
         """Gives the activated sum, in the shape of ``first``."""
+        others = tuple(_sampled(other, first.shape[2]) for other in others)
         total, *rest = (first, *others) if self.weights is None else self._weighted(self.weights, first, *others)
         for other in rest:
             shared = min(total.shape[1], other.shape[1])
@@ -60,6 +61,12 @@ class ShortcutBlock(nn.Module):
         factors = normalized(weights, self.normalization).view(len(inputs), -1, 1, 1)
         cut = (x[:, : inputs[0].shape[1]] for x in inputs)
         return [x * factor[: x.shape[1]] for x, factor in zip(cut, factors, strict=True)]
+
+
+def _sampled(x: Tensor, height: int) -> Tensor:
+    """Every so manieth cell of a map, down and across, so that it has that height."""
+    step = x.shape[2] // height
+    return x if step == 1 else x[:, :, ::step, ::step]
 
 
 def normalized(weights: Tensor, normalization: Normalization) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.train import Hooks, Task, train
+from yoloslim.engine.task import Hooks, Task
+from yoloslim.engine.train import train
 from yoloslim.errors import CfgError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.losses.detection import LossSettings, detection_loss
@@ -32,7 +33,7 @@ class Noise:
     targets: Tensor
 
 
-def batches(epoch: int) -> Iterator[Noise]:
+def batches(epoch: int, first: int) -> Iterator[Noise]:
     generator = torch.Generator().manual_seed(epoch)
     for _ in range(STEPS):
         images = torch.randint(0, 256, (2, 3, 16, 16), generator=generator, dtype=torch.uint8)
@@ -56,8 +57,8 @@ def changes(folder: Path, *, stop: str = "", last: str = "") -> list[set[str]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"checkpoint")
 
-    def loss(head_maps, targets):
-        return detection_loss(head_maps, targets, yolos, (16, 16), LossSettings())
+    def loss(head_maps, batch):
+        return detection_loss(head_maps, batch.targets, yolos, (16, 16), LossSettings())
 
     task = Task(batches, STEPS, loss, None, write, folder)
     train(network, task, SETTINGS, device="cpu", hooks=Hooks(after_step=compare))

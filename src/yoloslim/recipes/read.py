@@ -14,10 +14,9 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from yoloslim.compress.pruning.methods import METHODS, PruneSettings
-from yoloslim.compress.pruning.search import parse_target
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
+from yoloslim.recipes.prune import check_table, needs_pictures
 from yoloslim.recipes.schema import Recipe
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -85,24 +84,20 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
 
 def _check(recipe: Recipe, where: str) -> None:
     prune = recipe.prune
-    if (prune.percent is None) == (not prune.target):
-        raise RecipeError(f"{where}: [prune] needs one of percent (a share from 0 to 1) and target ('params=0.25')")
-    if prune.method not in METHODS:
-        raise RecipeError(f"{where}: [prune] method: no method '{prune.method}'; known: {', '.join(METHODS)}")
     if not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", recipe.name):
         raise RecipeError(f"{where}: name: expected a plain file name, found '{recipe.name}'")
     sides = recipe.data.size if isinstance(recipe.data.size, tuple) else (recipe.data.size,)
     if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
         raise RecipeError(f"{where}: [data] size: expected pixels above 0, found {recipe.data.size}")
     try:
-        if prune.target:
-            parse_target(prune.target)
-        PruneSettings(prune.percent or 0.0, prune.round, prune.min_keep, prune.normalize)
+        check_table(prune)
+        if recipe.sparsity.epochs and recipe.sparsity.schedule == "fade" and (reason := needs_pictures(prune)):
+            raise RecipeError(f"[sparsity] schedule: fade chooses what goes before training, [prune] {reason} after it")
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     except (PlanError, RecipeError) as error:
         raise RecipeError(f"{where}: {error}") from error
-    if prune.recalibrate < 0 or (isinstance(recipe.sparsity.strength, float) and recipe.sparsity.strength < 0):
-        raise RecipeError(f"{where}: [prune] recalibrate and [sparsity] strength: expected 0 or more")
+    if isinstance(recipe.sparsity.strength, float) and recipe.sparsity.strength < 0:
+        raise RecipeError(f"{where}: [sparsity] strength: expected 0 or more")
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

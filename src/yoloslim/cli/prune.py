@@ -101,7 +101,7 @@ def prune(
     single_class: SingleClass = False,
     out: OutFolder = None,
 ) -> Result:
-    """Remove channels, blocks or classes; write a small cfg and weights.
+    """Remove channels, blocks, classes; write a small cfg and weights.
 
     A checkpoint and the plan are written beside them.
     """

@@ -21,7 +21,7 @@ from yoloslim.compress.pruning.shrink import shrink, shrunk_graph
 from yoloslim.compress.pruning.verify import FoldGap, fold_gap, max_abs_diff
 from yoloslim.engine.recalibrate import recalibrate
 from yoloslim.errors import RecipeError
-from yoloslim.graph.shapes import infer_shapes
+from yoloslim.graph.lanes import trace_lanes
 from yoloslim.nn.network import Network
 from yoloslim.recipes.latency import network_ms, predicted_ms
 from yoloslim.recipes.schema import PruneTable
@@ -102,6 +102,26 @@ def check_table(table: PruneTable) -> None:
         raise RecipeError(
             f"[prune] rounds: only percent, params and macs can be reached in steps, found {table.target}"
         )
+    if table.rounds > 1 and method.blocks and table.blocks is None:
+        raise RecipeError("[prune] rounds: set blocks, which are shared out over the rounds")
+
+
+def round_table(table: PruneTable, number: int) -> PruneTable:
+    """Gives the ``[prune]`` of one of its rounds: each takes the same share of what the one before left.
+
+    Args:
+        number: of the round, from 0.
+    """
+    count = table.rounds
+    if count == 1:
+        return table
+    percent = None if table.percent is None else 1 - (1 - table.percent) ** (1 / count)
+    target = parse_target(table.target) if table.target else None
+    blocks = table.blocks
+    if blocks is not None:
+        blocks = blocks * (number + 1) // count - blocks * number // count
+    left = str(replace(target, value=target.value ** (1 / count))) if target else ""
+    return replace(table, percent=percent, target=left, blocks=blocks, rounds=1)
 
 
 def composed(table: PruneTable) -> Method:
@@ -205,15 +225,14 @@ def model_of_classes(model: Model, classes: Sequence[int]) -> Model:
     Raises:
         PlanError: the rows of a head cannot be removed; says why.
     """
-    graph = model.graph
-    rows = dict(head_channels(graph, classes))
-    rows |= {node.name: rows[node.inputs[0]] for node, _ in graph.heads}
-    shapes = infer_shapes(graph)
+    lanes = trace_lanes(model.graph)
+    rows = {tuple(lanes.of[name]): channels for name, channels in head_channels(model.graph, classes).items()}
     kept = {
-        node.name: (node.name, rows.get(node.name, np.arange(shapes[node.name].channels)).tolist()) for node in graph
+        node.name: (node.name, rows.get(tuple(lane), np.arange(len(lane))).tolist())
+        for node, lane in ((node, lanes.of[node.name]) for node in model.graph)
     }
     names = tuple(model.names[index] for index in classes) if model.names else ()
-    origin = traced(graph, kept, model.origin)
+    origin = traced(model.graph, kept, model.origin)
     return replace(model, network=keep_classes(model.network, classes), names=names, origin=origin)
 
 

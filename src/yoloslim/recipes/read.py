@@ -91,13 +91,22 @@ def _check(recipe: Recipe, where: str) -> None:
         raise RecipeError(f"{where}: [data] size: expected pixels above 0, found {recipe.data.size}")
     try:
         check_table(prune)
-        if recipe.sparsity.epochs and recipe.sparsity.schedule == "fade" and (reason := needs_pictures(prune)):
-            raise RecipeError(f"[sparsity] schedule: fade chooses what goes before training, [prune] {reason} after it")
+        _check_rounds(recipe)
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     except (PlanError, RecipeError) as error:
         raise RecipeError(f"{where}: {error}") from error
     if isinstance(recipe.sparsity.strength, float) and recipe.sparsity.strength < 0:
         raise RecipeError(f"{where}: [sparsity] strength: expected 0 or more")
+
+
+def _check_rounds(recipe: Recipe) -> None:
+    prune, fades = recipe.prune, recipe.sparsity.epochs and recipe.sparsity.schedule == "fade"
+    if fades and (reason := needs_pictures(prune)):
+        raise RecipeError(f"[sparsity] schedule: fade chooses what goes before training, [prune] {reason} after it")
+    if prune.rounds > 1 and fades:
+        raise RecipeError("[prune] rounds: fade brings all that goes to zero at once; leave one of them out")
+    if prune.rounds > 1 and not recipe.finetune.epochs:
+        raise RecipeError("[prune] rounds: a network is fine-tuned between them; set [finetune] epochs")
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

@@ -41,7 +41,7 @@ class Target:
     backend: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}={self.value:g}{f'@{self.backend}' if self.backend else ''}"
+        return f"{self.kind}={self.value:.6g}{f'@{self.backend}' if self.backend else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.train import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.files import remove_leftovers, write_atomically
-from yoloslim.graph.cost import total_cost
+from yoloslim.graph.cost import Cost, total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.shapes import infer_shapes
@@ -156,7 +156,8 @@ class _Road:
         return self._kept(model, folder, name)
 
     def _prune(self, folder: Path, name: str, number: int) -> Stage:
-        table = round_table(self.recipe.prune, number)
+        dense = Cost(self.stages[0].params, macs=self.stages[0].macs)
+        table = round_table(self.recipe.prune, number, self.model.graph, dense)
         network, material = self.model.network, self.material
         pictures = Pictures(
             material.training, material.validation, table.pictures, self.recipe.device, loss=material.loss

@@ -21,6 +21,8 @@ from yoloslim.compress.pruning.shrink import shrink, shrunk_graph
 from yoloslim.compress.pruning.verify import FoldGap, fold_gap, max_abs_diff
 from yoloslim.engine.recalibrate import recalibrate
 from yoloslim.errors import RecipeError
+from yoloslim.graph.cost import Cost, total_cost
+from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.nn.network import Network
 from yoloslim.recipes.latency import network_ms, predicted_ms
@@ -106,22 +108,26 @@ def check_table(table: PruneTable) -> None:
         raise RecipeError("[prune] rounds: set blocks, which are shared out over the rounds")
 
 
-def round_table(table: PruneTable, number: int) -> PruneTable:
+def round_table(table: PruneTable, number: int, graph: Graph, dense: Cost) -> PruneTable:
     """Gives the ``[prune]`` of one of its rounds: each takes the same share of what the one before left.
 
     Args:
         number: of the round, from 0.
+        graph: the network that this round prunes.
+        dense: cost of the network before the first one.
     """
     count = table.rounds
     if count == 1:
         return table
     percent = None if table.percent is None else 1 - (1 - table.percent) ** (1 / count)
-    target = parse_target(table.target) if table.target else None
     blocks = table.blocks
     if blocks is not None:
         blocks = blocks * (number + 1) // count - blocks * number // count
-    left = str(replace(target, value=target.value ** (1 / count))) if target else ""
-    return replace(table, percent=percent, target=left, blocks=blocks, rounds=1)
+    target = parse_target(table.target) if table.target else None
+    if target is not None:
+        left = getattr(total_cost(graph), target.kind) / getattr(dense, target.kind)
+        target = replace(target, value=min(1.0, target.value ** ((number + 1) / count) / left))
+    return replace(table, percent=percent, target=str(target or ""), blocks=blocks, rounds=1)
 
 
 def composed(table: PruneTable) -> Method:

@@ -29,6 +29,18 @@ def test_an_annotation_of_wrong_shape_is_refused() -> None:
         Annotation(np.zeros((2, 4), np.float32), np.zeros(1, np.int64), np.zeros(2, np.bool_))
 
 
+def test_an_annotation_of_some_classes_numbers_them_anew() -> None:
+    boxes = np.arange(16, dtype=np.float32).reshape(4, 4)
+    whole = Annotation(boxes, np.array([2, 0, 1, 2]), np.array([False, False, True, True]))
+
+    some = whole.of_classes((2, 1))
+
+    assert some.class_ids.tolist() == [0, 1, 0]
+    assert some.difficult.tolist() == [False, True, True]
+    np.testing.assert_array_equal(some.boxes, boxes[[0, 2, 3]])
+    assert len(whole.of_classes((5,))) == len(Annotation.empty().of_classes((0,))) == 0
+
+
 def test_a_problem_prints_as_one_line_with_its_place() -> None:
     assert str(Problem(Path("a.txt"), 3, "bad")) == "a.txt:3: bad"
     assert str(Problem(Path("a.txt"), 0, "bad")) == "a.txt: bad"

@@ -10,6 +10,7 @@ from torch import nn
 from yoloslim.compress.pruning.balance import put_back
 from yoloslim.compress.pruning.plan import PruningPlan
 from yoloslim.compress.pruning.select import with_floor
+from yoloslim.graph.blocks import lanes_without, residual_blocks
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import Lanes, trace_lanes
 from yoloslim.nn.network import Network
@@ -58,5 +59,18 @@ def random_plan() -> RandomPlan:
 
     def make(graph: Graph, removed: float, seed: int) -> PruningPlan:
         return PruningPlan(random_keep(trace_lanes(graph), removed, seed))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_plan_with_blocks() -> RandomPlan:
+    """Gives a plan that also drops each residual block that can be dropped with that probability."""
+
+    def make(graph: Graph, removed: float, seed: int) -> PruningPlan:
+        generator = np.random.default_rng(seed)
+        blocks = [block.shortcut for block in residual_blocks(graph).removable]
+        dropped = tuple(name for name in blocks if generator.random() < removed)
+        return PruningPlan(random_keep(lanes_without(graph, dropped), removed, seed), dropped=dropped)
 
     return make

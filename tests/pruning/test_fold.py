@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from yoloslim.compress.pruning.fold import fold
+from yoloslim.compress.pruning.fold import fold, folded
 from yoloslim.compress.pruning.plan import PruningPlan
 from yoloslim.compress.pruning.scores import gammas
 from yoloslim.compress.pruning.shrink import shrink
+from yoloslim.compress.pruning.verify import fold_gap
 from yoloslim.errors import PlanError
+from yoloslim.graph.blocks import lanes_without, named_blocks
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
@@ -49,9 +51,9 @@ def heads(network: Network) -> list[Tensor]:
 def assert_folds_exactly(network: Network, removed: dict[str, list[int]]) -> None:
     """Folded and shrunk equals the whole network; shrunk alone does not."""
     plan = silenced(network, removed)
-    (whole,), (folded,), (cut,) = heads(network), heads(shrink(fold(network, plan), plan)), heads(shrink(network, plan))
+    (whole,), (moved,), (cut,) = heads(network), heads(shrink(fold(network, plan), plan)), heads(shrink(network, plan))
 
-    torch.testing.assert_close(folded, whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(moved, whole, rtol=1e-12, atol=1e-12)
     assert (cut - whole).abs().max() > 1e-3
 
 
@@ -145,8 +147,8 @@ def test_at_zero_padded_borders_folding_is_only_near(random_network: RandomNetwo
 
 def test_what_kept_channels_add_is_not_folded(random_network: RandomNetwork) -> None:
     network = random_network(parse_cfg(NET + conv(5) + conv(4) + HEAD), 0)
-    folded = fold(network, PruningPlan(np.ones(trace_lanes(network.graph).count, dtype=bool)))
-    assert torch.equal(heads(folded)[0], heads(network)[0])
+    moved = fold(network, PruningPlan(np.ones(trace_lanes(network.graph).count, dtype=bool)))
+    assert torch.equal(heads(moved)[0], heads(network)[0])
 
 
 def test_folding_is_nearer_than_cutting_where_gammas_are_small(random_network: RandomNetwork) -> None:
@@ -154,9 +156,9 @@ def test_folding_is_nearer_than_cutting_where_gammas_are_small(random_network: R
     plan = silenced(network, {"000_convolutional": [1, 4]})
     network.state_dict()["000_convolutional.norm.weight"][[1, 4]] = 0.05
 
-    (whole,), (folded,), (cut,) = heads(network), heads(shrink(fold(network, plan), plan)), heads(shrink(network, plan))
+    (whole,), (moved,), (cut,) = heads(network), heads(shrink(fold(network, plan), plan)), heads(shrink(network, plan))
 
-    assert (folded - whole).abs().mean() < 0.1 * (cut - whole).abs().mean()
+    assert (moved - whole).abs().mean() < 0.1 * (cut - whole).abs().mean()
 
 
 def test_folding_changes_nothing_but_means_and_biases_and_nothing_in_its_input(random_network: RandomNetwork) -> None:
@@ -223,3 +225,72 @@ def test_what_a_layer_gives_with_the_weights_of_another_is_folded(random_network
     sharer = conv(5, "share_index=1", activation="logistic")
     network = random_network(parse_cfg(NET + conv(4) + conv(5) + conv(4) + sharer + HEAD), 0)
     assert_folds_exactly(network, {"001_convolutional": [1]})
+
+
+def blocks(activation: str) -> str:
+    branch = conv(3, activation="mish") + conv(5, "size=3", activation=activation)
+    return conv(5, activation="tanh") + branch + "[shortcut]\nfrom=0\nactivation=linear\n"
+
+
+def assert_dropping_folds_exactly(network: Network, dropped: tuple[str, ...], removed: dict[str, list[int]]) -> None:
+    """With the gammas of a dropped branch's last convolution at zero, folded and shrunk equals the whole network."""
+    lanes = trace_lanes(network.graph)
+    keep = silenced(network, removed).keep
+    for block in named_blocks(network.graph, dropped).values():
+        network.state_dict()[f"{block.branch[-1]}.norm.weight"].zero_()
+    present = np.zeros(lanes.count, dtype=bool)
+    for lane in lanes_without(network.graph, dropped).of.values():
+        present[lane] = True
+    plan = PruningPlan(keep & present, dropped=dropped)
+
+    (whole,), (moved,), (cut,) = heads(network), heads(shrink(fold(network, plan), plan)), heads(shrink(network, plan))
+
+    torch.testing.assert_close(moved, whole, rtol=1e-12, atol=1e-12)
+    assert (cut - whole).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("activation", ["linear", "leaky", "mish"])
+@pytest.mark.parametrize(
+    "between",
+    [
+        "",
+        "[maxpool]\nsize=3\nstride=1\n",
+        "[upsample]\nstride=2\nscale=0.5\n",
+        "[route]\nlayers=-1,0\n",
+        "[route]\nlayers=-1\n[dropout]\nprobability=0.5\n",
+        "[reorg3d]\nstride=2\n",
+    ],
+)
+def test_what_a_dropped_branch_added_is_followed_to_the_layers_that_read_it(
+    between: str, activation: str, random_network: RandomNetwork
+) -> None:
+    text = NET + blocks(activation).replace("size=3", "size=1") + between + conv(4, activation="mish") + HEAD
+    assert_dropping_folds_exactly(random_network(parse_cfg(text), 0), ("003_shortcut",), {})
+
+
+def test_dropped_branches_add_up_through_later_shortcuts(random_network: RandomNetwork) -> None:
+    second = conv(5, activation="mish") + "[shortcut]\nfrom=-2\nactivation=linear\n"
+    text = NET + blocks("leaky").replace("size=3", "size=1") + second + conv(4) + HEAD
+    network = random_network(parse_cfg(text), 0)
+    assert_dropping_folds_exactly(network, ("003_shortcut", "005_shortcut"), {})
+    network = random_network(parse_cfg(text), 1)
+    assert_dropping_folds_exactly(network, ("003_shortcut",), {"000_convolutional": [1, 3]})
+
+
+def test_the_gap_of_folding_is_what_borders_make_of_constants(random_network: RandomNetwork) -> None:
+    padded, bare = (
+        random_network(parse_cfg(NET + conv(5) + conv(4, "size=3", *pad) + HEAD), 0) for pad in (("pad=1",), ())
+    )
+    for network, is_exact in ((padded, False), (bare, True)):
+        plan = silenced(network, {"000_convolutional": [1, 4]})
+        gap = fold_gap(network, folded(network, plan), plan)
+        assert (gap.largest < 1e-12) == is_exact
+        assert gap.mean <= gap.largest
+
+
+def test_the_gap_of_folding_does_not_depend_on_the_gammas_that_go(random_network: RandomNetwork) -> None:
+    network = random_network(parse_cfg(NET + conv(5) + conv(4, "size=3", "pad=1") + HEAD), 0)
+    plan = PruningPlan(silenced(network, {"000_convolutional": [1, 4]}).keep)
+    first = fold_gap(network, folded(network, plan), plan)
+    network.state_dict()["000_convolutional.norm.weight"][[1, 4]] = 0.7
+    assert fold_gap(network, folded(network, plan), plan) == first

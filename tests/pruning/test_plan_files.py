@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yoloslim.compress.pruning.plan import PruningPlan, cfg_digest, check_plan, load_plan, save_plan
+from yoloslim.compress.pruning.plan import PruningPlan, cfg_digest, check_plan, load_plan, planned_lanes, save_plan
 from yoloslim.errors import PlanError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
@@ -86,6 +86,7 @@ def test_the_json_is_for_people(folder: Path, graph: Graph) -> None:
         "method": "normal",
         "options": {"percent": 0.5, "round_to": 1},
         "cfg_sha256": hashlib.sha256(to_cfg(graph).encode()).hexdigest(),
+        "dropped_blocks": [],
         "dropped_nodes": [],
         "kept": {"000_convolutional": 2, "001_route": 1, "002_convolutional": 6, "003_yolo": 6},
     }
@@ -108,6 +109,48 @@ def test_comments_and_spacing_of_the_cfg_do_not_count(folder: Path) -> None:
     spaced = parse_cfg("# mine\n" + TEXT.replace("=", " = ").replace("[convolutional]", "\n[convolutional]"))
     assert load_plan(folder, spaced).method == "normal"
     assert cfg_digest(spaced) == cfg_digest(parse_cfg(TEXT))
+
+
+BLOCKS = NET + (
+    "[convolutional]\nfilters=4\n[convolutional]\nfilters=2\n[convolutional]\nfilters=4\n[shortcut]\nfrom=0\n"
+    "activation=linear\n[convolutional]\nfilters=6\n[yolo]\nmask=0\nclasses=1\nanchors=4,4\n"
+)
+
+
+def test_a_plan_that_drops_a_block_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    graph = parse_cfg(BLOCKS, "blocks.cfg")
+    keep = np.ones(trace_lanes(graph).count, dtype=bool)
+    keep[7:9] = False  # those of the branch alone
+    save_plan(PruningPlan(keep, "layer", {}, ("003_shortcut",)), graph, trace_lanes(graph), tmp_path)
+
+    record = json.loads((tmp_path / "plan.json").read_text())
+    assert record["dropped_blocks"] == ["003_shortcut"]
+    assert record["dropped_nodes"] == ["001_convolutional", "002_convolutional", "003_shortcut"]
+    assert record["kept"] == {
+        "000_convolutional": 4,
+        "001_convolutional": 0,
+        "002_convolutional": 0,
+        "003_shortcut": 4,
+        "004_convolutional": 6,
+        "005_yolo": 6,
+    }
+    assert load_plan(tmp_path, graph).dropped == ("003_shortcut",)
+
+
+def test_a_plan_that_drops_what_is_no_block_is_refused() -> None:
+    graph = parse_cfg(BLOCKS.replace("linear", "leaky"))
+    plan = PruningPlan(np.ones(trace_lanes(graph).count, dtype=bool), dropped=("003_shortcut",))
+    with pytest.raises(PlanError, match="003_shortcut cannot be dropped: its activation is leaky"):
+        planned_lanes(graph, plan)
+
+
+def test_what_a_dropped_block_alone_demands_is_not_demanded() -> None:
+    graph = parse_cfg(BLOCKS)
+    keep = np.ones(trace_lanes(graph).count, dtype=bool)
+    keep[7:9] = False
+    planned_lanes(graph, PruningPlan(keep, dropped=("003_shortcut",)))
+    with pytest.raises(PlanError, match="removes every channel of 001_convolutional"):
+        planned_lanes(graph, PruningPlan(keep))
 
 
 def cut(path: Path) -> None:

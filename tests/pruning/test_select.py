@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from yoloslim.compress.pruning.freeze import RULES, frozen_lanes
+from yoloslim.compress.pruning.freeze import frozen_lanes
 from yoloslim.compress.pruning.select import lowest_scored, with_floor
+from yoloslim.errors import PlanError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.lanes import trace_lanes
 
@@ -95,6 +96,34 @@ def test_without_rules_only_what_the_network_fixes_is_frozen() -> None:
     assert frozen(text) == [False, False, *[True] * 6]
 
 
-def test_all_rules_together_freeze_what_any_of_them_does() -> None:
+def test_rules_together_freeze_what_any_of_them_does() -> None:
     text = conv(2) + conv(2) + "[shortcut]\nfrom=0\n" + conv(1) + "[upsample]\n" + conv(1)
-    assert frozen(text, *RULES) == [True, True, True, False]
+    assert frozen(text, "shortcut", "upsample") == [True, True, True, False]
+    assert frozen(text, "everything") == [True] * 4
+
+
+PYRAMID = "[maxpool]\nsize=3\nstride=1\n[route]\nlayers=-2\n[maxpool]\nsize=5\nstride=1\n[route]\nlayers=-1,-3,-4\n"
+
+
+def test_what_pyramid_pooling_reads_can_be_frozen() -> None:
+    assert frozen(conv(2) + conv(1) + PYRAMID + conv(1), "spp") == [False, False, True, False]
+
+
+def test_one_pooling_is_no_pyramid() -> None:
+    text = conv(2) + "[maxpool]\nsize=3\nstride=1\n" + conv(2) + "[route]\nlayers=-1,-2\n"
+    assert frozen(text, "spp") == [False] * 4
+
+
+def test_what_a_grouped_route_takes_a_part_of_can_be_frozen() -> None:
+    text = conv(2) + conv(4) + "[route]\nlayers=-1\ngroups=2\n" + conv(1) + "[route]\nlayers=0\n"
+    assert frozen(text, "grouped_route") == [False, False, True, True, True, True, False]
+
+
+@pytest.mark.parametrize("section", ["[depthwise]\n", conv(3, "groups=3")])
+def test_what_a_depthwise_convolution_reads_can_be_frozen(section: str) -> None:
+    assert frozen(conv(2) + conv(3) + section + conv(1), "depthwise") == [False, False, True, True, True, False]
+
+
+def test_an_unknown_rule_is_refused_with_those_known() -> None:
+    with pytest.raises(PlanError, match="no freeze rule 'head'; known: shortcut, upsample, spp"):
+        frozen(conv(2), "head")

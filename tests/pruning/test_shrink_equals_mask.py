@@ -1,6 +1,7 @@
 """The theorem: a shrunk network, read from its written cfg, computes what the masked one does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from yoloslim.compress.pruning.mask import mask
 from yoloslim.compress.pruning.plan import PruningPlan
 from yoloslim.compress.pruning.shrink import shrink
 from yoloslim.errors import PlanError
+from yoloslim.graph.blocks import branch_nodes, residual_blocks
 from yoloslim.graph.cost import total_cost
 from yoloslim.graph.from_cfg import parse_cfg, read_cfg
 from yoloslim.graph.graph import Graph
@@ -58,33 +60,47 @@ def error_after(network: Network, plan: PruningPlan, side: int = SIDE) -> float:
 @pytest.mark.parametrize("removed", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize("name", sorted(networks()))
 def test_a_narrow_network_of_the_zoo_shrinks_exactly(
-    name: str, removed: float, random_network: RandomNetwork, random_plan: RandomPlan
+    name: str, removed: float, random_network: RandomNetwork, random_plan_with_blocks: RandomPlan
 ) -> None:
     graph = find(name, size=(SIDE, SIDE), width=0.125)
 
-    assert error_after(random_network(graph, 0), random_plan(graph, removed, 1)) <= MAX_ERROR
+    assert error_after(random_network(graph, 0), random_plan_with_blocks(graph, removed, 1)) <= MAX_ERROR
+
+
+def test_a_dropped_branch_counts_for_nothing(random_network: RandomNetwork, random_plan: RandomPlan) -> None:
+    graph = find("yolov3", size=(SIDE, SIDE), width=0.125)
+    network, picture = random_network(graph, 0), torch.rand(1, 3, SIDE, SIDE, dtype=torch.float64)
+    dropped = tuple(block.shortcut for block in residual_blocks(graph).removable[3:5])
+    plan = replace(random_plan(graph, 0.0, 1), dropped=dropped)
+    with torch.inference_mode():
+        masked = mask(network, plan)(picture)
+        for name in branch_nodes(graph, dropped):
+            for key in ("norm.weight", "norm.bias"):
+                network.state_dict()[f"{name}.{key}"].zero_()
+        assert largest_error(network(picture), masked) < 1e-14
+        assert len(shrink(network, plan).graph) == len(graph) - 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("removed", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize("name", sorted(networks()))
 def test_a_network_of_the_zoo_shrinks_exactly(
-    name: str, removed: float, random_network: RandomNetwork, random_plan: RandomPlan
+    name: str, removed: float, random_network: RandomNetwork, random_plan_with_blocks: RandomPlan
 ) -> None:
     graph = find(name)
 
-    assert error_after(random_network(graph, 0), random_plan(graph, removed, 1), side=96) <= MAX_ERROR
+    assert error_after(random_network(graph, 0), random_plan_with_blocks(graph, removed, 1), side=96) <= MAX_ERROR
 
 
 @pytest.mark.parametrize("removed", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_network_shrinks_exactly_with_its_weights(
-    name: str, removed: float, weights_dir: Path, random_plan: RandomPlan
+    name: str, removed: float, weights_dir: Path, random_plan_with_blocks: RandomPlan
 ) -> None:
     graph = read_cfg(weights_dir / f"{name}.cfg")
     network = load(weights_dir / f"{name}.weights", graph).network.double()
 
-    assert error_after(network, random_plan(graph, removed, 1)) <= MAX_ERROR
+    assert error_after(network, random_plan_with_blocks(graph, removed, 1)) <= MAX_ERROR
 
 
 @pytest.mark.parametrize("removed", [0.2, 0.5, 0.9])

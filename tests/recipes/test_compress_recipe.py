@@ -17,9 +17,11 @@ from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
+from yoloslim.graph.ops import Convolution
 from yoloslim.recipes.compress import Watch, compress
 from yoloslim.recipes.schema import DataTable, ModelTable, PruneTable, Recipe, SparsityTable
 from yoloslim.runtime.load import load
+from yoloslim.weights.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.medium
 
@@ -132,6 +134,38 @@ def test_fading_makes_pruning_lossless(recipe: Recipe) -> None:
     assert stages["pruned"].params <= 0.5 * stages["sparse"].params
     for wide, small in zip(sparse(images), pruned(images), strict=True):
         torch.testing.assert_close(small, wide)
+
+
+def test_rounds_of_pruning_are_fine_tuned_between(recipe: Recipe) -> None:
+    rounds = replace(
+        recipe,
+        sparsity=SparsityTable(),
+        prune=PruneTable(method="slim", target="params=0.25", rounds=3, min_keep=0.01),
+        finetune=replace(recipe.train, epochs=3),
+    )
+    stages = {stage.name: stage for stage in compress(rounds, graph())}
+
+    assert list(stages) == [
+        "dense",
+        *("pruned-1", "finetuned-1", "pruned-2", "finetuned-2"),
+        *("pruned", "finetuned", "exported"),
+    ]
+    sizes = [stages[name].params / stages["dense"].params for name in ("pruned-1", "pruned-2", "pruned")]
+    assert sizes == pytest.approx([0.25 ** (1 / 3), 0.25 ** (2 / 3), 0.25], abs=0.04)  # one channel is .02 to .04
+    tuned = [name for name in stages if name.startswith("finetuned")]
+    epochs = {name: len(json.loads((Path(rounds.out) / name / "results.json").read_text())) for name in tuned}
+    assert epochs == {"finetuned-1": 1, "finetuned-2": 1, "finetuned": 3}
+    origin = load_checkpoint(stages["finetuned"].path).origin
+    filters = {node.name: node.op.filters for node in graph() if isinstance(node.op, Convolution)}
+    assert {name: kept["node"] for name, kept in origin["nodes"].items()} == {node.name: node.name for node in graph()}
+    assert all(max(origin["nodes"][name]["channels"]) < count for name, count in filters.items())
+
+
+def test_pictures_can_decide_what_is_pruned(recipe: Recipe) -> None:
+    table = PruneTable(method="eagleeye", target="params=0.5", candidates=2, pictures=4)
+    short = replace(recipe, train=replace(recipe.train, epochs=0), sparsity=SparsityTable(), prune=table)
+    stages = {stage.name: stage for stage in compress(short, graph())}
+    assert stages["pruned"].params <= 0.5 * stages["dense"].params
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(recipe: Recipe, tmp_path: Path) -> None:

@@ -73,9 +73,14 @@ def test_changes_win_over_the_file(recipe_file: Path) -> None:
         ("train.batch=0", r"batch: expected 1 to 65536, found 0"),
         ("train.learning_rate=nan", r"learning_rate: expected 0 to 1e\+12, found nan"),
         ("seed=-1", r"seed: expected 0 to"),
-        ("prune.method=nope", r"\[prune\] method: no method 'nope'; known: normal"),
+        ("prune.method=nope", "no pruning method 'nope'; known: normal, regular"),
         ("prune.percent=2", r"percent is a share from 0 to 1, found 2"),
         ("prune.round=0", r"rounded to a multiple of 1 or more"),
+        ("prune.method=layer", r"method layer takes no percent and no target: set blocks, or nothing"),
+        ("prune.rounds=0", r"\[prune\] rounds: expected 1 or more, found 0"),
+        ("prune.candidates=0", r"\[prune\] candidates: expected 1 or more, found 0"),
+        ("prune.freeze=['head']", r"no freeze rule 'head'; known: shortcut"),
+        ("prune.score=best", r"prune\.score: input should be 'gamma', 'l1'"),
         ("sparsity.strength=-1", r"\[sparsity\] strength: expected 0 or more"),
         ("data.size=-5", r"\[data\] size: expected pixels above 0"),
         ("name=../up", r"name: expected a plain file name, found '\.\./up'"),
@@ -108,8 +113,34 @@ def test_a_recipe_without_pruning_share_is_refused(recipe_file: Path) -> None:
 def test_a_target_that_cannot_be_read_is_refused_before_training(recipe_file: Path) -> None:
     recipe_file.write_text(TEXT.replace("percent = 0.5", 'target = "params=2"'))
 
-    with pytest.raises(RecipeError, match="expected params=SHARE or macs=SHARE"):
+    with pytest.raises(RecipeError, match="expected params=SHARE, macs=SHARE, latency_ms="):
         read_recipe(recipe_file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["sparsity.schedule=fade", "prune.method=eagleeye"], "fade chooses what goes before training, .* eagleeye"),
+        (["sparsity.schedule=fade", "prune.score=taylor"], "fade chooses what goes before training, .* taylor"),
+        (["sparsity.schedule=fade", "prune.rounds=2"], "fade brings all that goes to zero at once"),
+        (["prune.rounds=2", "finetune.epochs=0"], r"set \[finetune\] epochs"),
+        (["prune.rounds=2", "prune.method=layer_channel"], "set blocks, which are shared out over the rounds"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(recipe_file: Path, changes: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(recipe_file, changes)
+
+
+def test_rounds_need_a_target_that_can_be_reached_in_steps(recipe_file: Path) -> None:
+    recipe_file.write_text(TEXT.replace("percent = 0.5", 'target = "latency_ms=5@torch"\nrounds = 2'))
+    with pytest.raises(RecipeError, match="only percent, params and macs can be reached in steps"):
+        read_recipe(recipe_file)
+
+
+def test_the_method_layer_needs_no_percent(recipe_file: Path) -> None:
+    recipe_file.write_text(TEXT.replace("percent = 0.5", 'method = "layer"\nblocks = 2'))
+    assert read_recipe(recipe_file).prune.blocks == 2
 
 
 def test_a_missing_section_is_named(recipe_file: Path) -> None:

@@ -19,6 +19,7 @@ from yoloslim.runtime.load import HEADER_KEY, Model, load
 from yoloslim.runtime.save import checkpoint_of, save_all, save_as
 from yoloslim.weights.checkpoint import save_checkpoint
 from yoloslim.weights.darknet import Header
+from yoloslim.weights.heads import head_convolutions
 
 SMALLEST = "yolo-fastest-1.1"
 TINY = """[net]
@@ -132,19 +133,39 @@ def test_the_cfg_says_how_pictures_are_fitted_where_nothing_else_does(
         (("filters=4", "filters=6"), "of another shape"),
         (("batch_normalize=1\n", ""), "missing"),
         (("[yolo]", "[convolutional]\nfilters=14\nactivation=linear\n[yolo]"), "missing"),
-        (("classes=2", "classes=1\n"), "of another shape"),
     ],
-    ids=["wider", "no batch-norm", "deeper", "other classes"],
+    ids=["wider", "no batch-norm", "deeper"],
 )
 def test_a_cfg_that_does_not_fit_the_checkpoint_beside_it_is_refused(
     change: tuple[str, str], problem: str, tmp_path: Path
 ) -> None:
     save_as(tiny_model(), tmp_path / "a.safetensors")
-    text = TINY.replace(*change)
-    other = parse_cfg(text.replace("filters=14", "filters=12") if "classes=1" in text else text)
-
     with pytest.raises(WeightsError, match=f"a.safetensors: the tensors do not fit the cfg: .*{problem}"):
-        load(tmp_path / "a.safetensors", other)
+        load(tmp_path / "a.safetensors", parse_cfg(TINY.replace(*change)))
+
+
+def test_a_checkpoint_of_other_classes_gives_all_layers_but_the_heads(tmp_path: Path) -> None:
+    whole = tiny_model()
+    save_as(whole, tmp_path / "a.safetensors")
+    other = parse_cfg(TINY.replace("classes=2", "classes=1").replace("filters=14", "filters=12"))
+
+    model = load(tmp_path / "a.safetensors", other)
+
+    heads = head_convolutions(other)
+    assert set(model.missing) == set(heads)
+    assert "the class count is 2 in the weights and 1 in the cfg" in model.notes[0]
+    before, after = whole.network.state_dict(), model.network.state_dict()
+    kept = [name for name in after if name.partition(".")[0] not in heads]
+    assert kept
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+
+
+def test_a_checkpoint_of_other_classes_and_another_network_is_refused(tmp_path: Path) -> None:
+    save_as(tiny_model(), tmp_path / "a.safetensors")
+    other = TINY.replace("classes=2", "classes=1").replace("filters=14", "filters=12").replace("filters=4", "filters=6")
+
+    with pytest.raises(WeightsError, match="its network is another than the cfg's; leave --cfg out"):
+        load(tmp_path / "a.safetensors", parse_cfg(other))
 
 
 def test_a_cfg_beside_a_checkpoint_may_change_what_has_no_weights(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,3 +41,10 @@ class Annotation:
     def empty() -> Annotation:
         """Gives a picture without objects."""
         return Annotation(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+
+    def of_classes(self, kept: Sequence[int]) -> Annotation:
+        """Gives the objects of these classes alone, with their places in ``kept`` as new class ids."""
+        places = np.array(kept, np.int64)
+        chosen = np.isin(self.class_ids, places)
+        class_ids = (self.class_ids[chosen][:, None] == places).argmax(1)
+        return Annotation(self.boxes[chosen], class_ids, self.difficult[chosen])

@@ -22,6 +22,7 @@ from yoloslim.cli.eval import evaluate
 from yoloslim.cli.export import export
 from yoloslim.cli.info import info
 from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
+from yoloslim.cli.plan import diff
 from yoloslim.cli.prune import prune
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.train import train
@@ -66,6 +67,14 @@ for _name, _function in _DATA_COMMANDS.items():
     data.command(_name)(command(_function))
 app.add_typer(data, name="data")
 
+_PLAN_COMMANDS: dict[str, Callable[..., Result]] = {
+    "diff": diff,
+}
+plan = typer.Typer(help="Compare pruning plans.", rich_markup_mode=None, no_args_is_help=True)
+for _name, _function in _PLAN_COMMANDS.items():
+    plan.command(_name)(command(_function))
+app.add_typer(plan, name="plan")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and gives its exit code.
@@ -74,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands behind ``yoloslim``; those of the process when None.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given in ([], ["data"]):
+    if given in ([], ["data"], ["plan"]):
         given = [*given, "--help"]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path or class name that the terminal cannot show

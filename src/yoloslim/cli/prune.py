@@ -1,10 +1,10 @@
-"""``yoloslim prune``: channels removed, a plain cfg and weights written."""
+"""``yoloslim prune``: channels, residual blocks and classes removed, a plain cfg and weights written."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,20 +22,13 @@ from yoloslim.cli.options import (
     check_count,
     check_share,
 )
-from yoloslim.cli.outcome import CheckFailed
 from yoloslim.cli.session import Result, Session
-from yoloslim.errors import DataError, RecipeError
+from yoloslim.errors import RecipeError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from yoloslim.recipes.schema import PruneTable
 
-    from yoloslim.compress.pruning.plan import PruningPlan
-    from yoloslim.data.dataset import Dataset
-    from yoloslim.graph.graph import Graph
-    from yoloslim.runtime.load import Model
-
-EXACT = 1e-10
-"""Largest relative difference, in float64, between the masked and the shrunk network that counts as rounding."""
+Score = Literal["gamma", "l1", "l2", "fpgm", "taylor", "random"]
 
 
 def prune(
@@ -43,30 +36,66 @@ def prune(
     weights: Weights,
     cfg: Cfg = "",
     trust: Trust = False,
-    method: Annotated[str, typer.Option(metavar="NAME", help="Pruning method: normal.")] = "normal",
+    method: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="normal, regular, shortcut, slim, layer, layer_channel or eagleeye."),
+    ] = "normal",
     percent: Annotated[
         float | None,
         typer.Option(metavar="SHARE", callback=check_share, help="Share of the removable lanes to remove, 0 to 1."),
     ] = None,
+    target: Annotated[
+        str,
+        typer.Option(metavar="KIND=N", help="params=0.2, macs=0.5, latency_ms=15@onnxruntime or map_drop=0.01."),
+    ] = "",
+    sweep: Annotated[bool, typer.Option("--sweep", help="Look at many percents and write their plans only.")] = False,
+    plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Apply this plan.json instead.")] = None,
+    classes: Annotated[str, typer.Option(metavar="keep=ID,ID", help="Drop all other classes from the heads.")] = "",
+    blocks: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Residual blocks to drop; default: a quarter.")
+    ] = None,
+    score: Annotated[Score | None, typer.Option(help="Score of a channel; default: the method's.")] = None,
+    reduction: Annotated[
+        Literal["max", "min", "mean", "first"] | None,
+        typer.Option(help="From a lane's writers to the lane; default: the method's."),
+    ] = None,
+    over: Annotated[
+        Literal["lanes", "writers", "layer", "random"] | None,
+        typer.Option(help="What the percent is taken of; default: the method's."),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="Lanes that stay: shortcut, upsample, spp ..., none; repeatable."),
+    ] = None,
+    only: Annotated[str, typer.Option(metavar="PATTERN", help="Only layers whose names match, as 00*_conv*.")] = "*",
     round_to: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--round", metavar="N", callback=check_count, help="Layers keep a multiple of this many channels."
         ),
-    ] = 1,
+    ] = None,
     min_keep: Annotated[
         float,
         typer.Option(
             metavar="SHARE", callback=check_share, help="Share of each layer's channels that stays in any case."
         ),
     ] = 0.01,
-    normalize: Annotated[Literal["none", "layer"], typer.Option(help="Compare gammas raw or within layers.")] = "none",
-    plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Apply this plan.json instead.")] = None,
+    normalize: Annotated[Literal["none", "layer"], typer.Option(help="Compare scores raw or within layers.")] = "none",
     fold: Annotated[bool, typer.Option(help="Add what removed channels gave on average to their readers.")] = True,
     data: DataFileOrEmpty = "",
     recalibrate: Annotated[
         int, typer.Option(min=0, metavar="N", help="Measure batch-norm anew on N training pictures.")
     ] = 0,
+    pictures: Annotated[
+        int, typer.Option(metavar="N", callback=check_count, help="Pictures that plans are compared on.")
+    ] = 128,
+    candidates: Annotated[
+        int, typer.Option(metavar="N", callback=check_count, help="Plans that eagleeye compares.")
+    ] = 20,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKEND", help="Measure latency by torch or onnxruntime; repeatable."),
+    ] = None,
     split: SplitOption = "val",
     size: Size = "",
     resize: ResizeOption = None,
@@ -74,123 +103,62 @@ def prune(
     single_class: SingleClass = False,
     out: OutFolder = None,
 ) -> Result:
-    """Remove channels; write a small cfg and weights.
+    """Remove channels, blocks, classes; write a small cfg and weights.
 
     A checkpoint and the plan are written beside them.
     """
-    from yoloslim.cli.detector import fitted, load_model
-    from yoloslim.cli.eval import open_dataset
     from yoloslim.cli.outputs import output_folder
-    from yoloslim.compress.pruning.methods import PruneSettings, plan_pruning
-    from yoloslim.compress.pruning.plan import load_plan
-    from yoloslim.recipes.prune import prune as prune_network
-    from yoloslim.runtime.load import with_network
+    from yoloslim.cli.pruning import Inputs, finish_pruning, open_job
+    from yoloslim.cli.sweep import run_sweep
+    from yoloslim.recipes.latency import check_backend
+    from yoloslim.recipes.prune import check_table
+    from yoloslim.recipes.schema import PruneTable
 
-    _check_options(percent, plan, recalibrate, data)
-    settings = PruneSettings(percent or 0.0, round_to, min_keep, normalize)
-    folder = output_folder(out, "prune", f"{weights.stem}-pruned")
-    dataset = open_dataset(session, data, split, single_class=single_class) if data else None
-    training = open_dataset(session, data, "train", single_class=single_class) if recalibrate else None
-    loaded = load_model(session, weights, cfg, trust=trust)
-    chosen = load_plan(plan, loaded.graph) if plan else plan_pruning(loaded.network, method, settings)
-    model = _named(fitted(loaded, size, resize), dataset)
-    pictures = _pictures(training, recalibrate, model, batch) if training else []
-    pruned = prune_network(model.network, chosen, folding=fold, batches=pictures)
-    if not pruned.max_abs_diff <= EXACT:
-        raise CheckFailed(f"shrunk and masked network differ by {pruned.max_abs_diff:.1e}; nothing was written")
-    small = with_network(model, pruned.network)
-    result = {
-        "method": chosen.method,
-        **_changes(model, small, chosen),
-        "map50": _accuracy(session, (model, small), dataset, batch),
-        "max_abs_diff": pruned.max_abs_diff,
-        **_write(small, chosen, loaded.graph, folder, f"{weights.stem}-pruned"),
-    }
-    _show(session, result)
-    return result
-
-
-def _check_options(percent: float | None, plan: Path | None, recalibrate: int, data: str) -> None:
-    if (percent is None) == (plan is None):
-        found = "neither" if plan is None else "both"
-        raise RecipeError(f"prune needs --percent SHARE (0 to 1) or --plan FILE, found {found}: give one of them")
-    if recalibrate and not data:
-        raise RecipeError("--recalibrate needs training pictures, found no --data: add --data FILE")
-
-
-def _named(model: Model, dataset: Dataset | None) -> Model:
-    """Gives the model with the class names of the data set, where it has none itself and they fit."""
-    if dataset is None or model.names or len(dataset.names) != model.graph.classes:
-        return model
-    return replace(model, names=dataset.names)
+    table = PruneTable(
+        method=method,
+        percent=percent,
+        target=target,
+        blocks=blocks,
+        score=score,
+        reduction=reduction,
+        over=over,
+        freeze=None if freeze is None else tuple(rule for rule in freeze if rule != "none"),
+        round=round_to,
+        only=only,
+        min_keep=min_keep,
+        normalize=normalize,
+        fold=fold,
+        recalibrate=recalibrate,
+        pictures=pictures,
+        candidates=candidates,
+    )
+    table = _checked(table, plan, classes, sweep=sweep, has_data=bool(data))
+    check_table(table)
+    for backend in measure or ():
+        check_backend(backend)
+    folder = output_folder(out, "prune", f"{weights.stem}-{'sweep' if sweep else 'pruned'}")
+    inputs = Inputs(weights, cfg, trust, data, split, classes, size, resize, batch, single_class)
+    job = open_job(session, inputs, table)
+    if sweep:
+        return run_sweep(session, job, table, tuple(measure or ["torch"]), folder)
+    return finish_pruning(session, job, table, plan, tuple(measure or []), folder)
 
 
-def _accuracy(
-    session: Session, models: tuple[Model, Model], dataset: Dataset | None, batch: int
-) -> dict[str, float | None]:
-    """Gives the AP50 of the models before and after on a data set, None without one."""
-    from yoloslim.boxes.detect import DetectSettings
-    from yoloslim.cli.detector import detector_of
-    from yoloslim.cli.progress import progress_bar
-    from yoloslim.cli.reports import tell_problems
-    from yoloslim.recipes.evaluate import evaluate_on
-
-    if dataset is None:
-        return {"before": None, "after": None}
-    settings = DetectSettings(conf=0.001, single_class=dataset.single_class)
-    found: dict[str, float | None] = {}
-    for when, model in zip(("before", "after"), models, strict=True):
-        detector = detector_of(session, model, settings)
-        with progress_bar(session, f"evaluating {when}", len(dataset)) as progress:
-            result, problems = evaluate_on(detector, dataset, batch=batch, progress=progress)
-        found[when] = result.map50
-    tell_problems(problems)
-    return found
-
-
-def _pictures(dataset: Dataset, count: int, model: Model, batch: int) -> list[Tensor]:
-    """Gives the first ``count`` pictures of a data set as batches.
+def _checked(table: PruneTable, plan: Path | None, classes: str, *, sweep: bool, has_data: bool) -> PruneTable:
+    """Gives the table, its percent 0 where something else says what goes.
 
     Raises:
-        DataError: none of them can be read.
+        RecipeError: nothing, or more than one thing, says what goes.
     """
-    from yoloslim.recipes.pictures import picture_batches
-
-    shape = model.graph.input_shape
-    batches = list(picture_batches(dataset, count, shape, model.resize, batch))
-    if not batches:
-        raise DataError(f"--recalibrate {count}: none of {len(dataset)} training pictures can be read")
-    return batches
-
-
-def _changes(model: Model, small: Model, plan: PruningPlan) -> Result:
-    from yoloslim.graph.cost import total_cost
-
-    costs = total_cost(model.graph), total_cost(small.graph)
-    changes = {key: {"before": getattr(costs[0], key), "after": getattr(costs[1], key)} for key in ("params", "macs")}
-    return {**changes, "lanes": {"before": plan.keep.size, "after": int(plan.keep.sum())}}
-
-
-def _write(small: Model, plan: PruningPlan, graph: Graph, folder: Path, stem: str) -> dict[str, str]:
-    """Writes the small model, and the plan for ``graph``, the network as its cfg has it."""
-    from yoloslim.compress.pruning.plan import save_plan
-    from yoloslim.graph.lanes import trace_lanes
-    from yoloslim.runtime.save import save_all
-
-    cfg, weights, checkpoint = save_all(small, folder, stem)
-    save_plan(plan, graph, trace_lanes(graph), folder)
-    paths = {"cfg": cfg, "weights": weights, "checkpoint": checkpoint, "plan": folder / "plan.json"}
-    return {key: str(path) for key, path in paths.items()}
-
-
-def _show(session: Session, result: dict[str, Any]) -> None:
-    from yoloslim.cli.reports import change, share
-
-    for key, title in (("lanes", "lanes"), ("params", "parameters"), ("macs", "MACs")):
-        session.print(f"{title:12}{change(**result[key])}")
-    before, after = result["map50"].values()
-    if before is not None:
-        session.print(f"{'AP50':12}{share(before)} -> {share(after)}")
-    session.print(f"{'proof':12}shrunk == masked to {result['max_abs_diff']:.1e} (float64, relative)")
-    for key in ("cfg", "weights", "checkpoint", "plan"):
-        session.print(f"{key:12}{result[key]}")
+    asked = {"--percent": table.percent is not None, "--target": table.target, "--plan": plan, "--sweep": sweep}
+    given = [option for option, value in asked.items() if value]
+    if len(given) > 1:
+        raise RecipeError(f"prune takes one of {', '.join(asked)}, found {' and '.join(given)}: leave the others out")
+    if not given and not classes and table.method != "layer":
+        ways = "--percent SHARE (0 to 1), --target KIND=NUMBER, --plan FILE, --sweep or --classes keep=ID,..."
+        raise RecipeError(f"prune needs {ways}; found none of them: give one")
+    if (table.recalibrate or sweep) and not has_data:
+        option = "--sweep" if sweep else "--recalibrate"
+        raise RecipeError(f"{option} needs pictures, found no --data: add --data FILE")
+    is_open = table.percent is None and not table.target and table.method != "layer"
+    return replace(table, percent=0.0) if is_open else table

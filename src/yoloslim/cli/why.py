@@ -51,7 +51,11 @@ def _freezing(graph: Graph, lanes: Lanes, name: str, channel: int | None) -> lis
     from yoloslim.compress.pruning.freeze import RULES
 
     asked = lanes.of[name] if channel is None else lanes.of[name][[channel]]
-    return [rule for rule, frozen in RULES.items() if any(np.isin(asked, lane).any() for lane in frozen(graph, lanes))]
+    return [
+        rule
+        for rule, frozen in RULES.items()
+        if rule != "everything" and any(np.isin(asked, lane).any() for lane in frozen(graph, lanes))
+    ]
 
 
 def _asked(graph: Graph, text: str, counts: dict[str, int]) -> tuple[str, int | None]:

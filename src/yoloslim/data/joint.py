@@ -48,6 +48,11 @@ class JointDataset:
     parts: tuple[Part, ...]
     names: tuple[str, ...]
 
+    @property
+    def single_class(self) -> bool:
+        """Whether every class becomes the first: never here, where the common list has it done already."""
+        return False
+
     def __len__(self) -> int:
         return sum(len(part.dataset) for part in self.parts)
 

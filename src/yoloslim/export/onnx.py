@@ -19,7 +19,8 @@ from yoloslim.export.onnx_ops import to_onnx
 from yoloslim.export.onnx_writer import NodeWriter, OnnxNode, Value
 from yoloslim.files import write_atomically
 from yoloslim.graph.graph import IMAGE, Graph
-from yoloslim.graph.shapes import infer_shapes
+from yoloslim.graph.ops import Op, Shape
+from yoloslim.graph.shapes import infer_shapes, output_shape
 from yoloslim.weights.description import PRODUCER, Description, to_metadata
 from yoloslim.weights.layout import check_tensors, tensor_shapes
 
@@ -87,6 +88,23 @@ def written_nodes(graph: Graph, tensors: Tensors) -> tuple[list[OnnxNode], dict[
     return nodes, constants
 
 
+def export_operator(path: str | Path, op: Op, shape: Shape, tensors: Tensors) -> None:
+    """Writes an ONNX file of one op that reads one map, for measuring it.
+
+    Args:
+        shape: of the map.
+        tensors: of the op, by their name within a node.
+
+    Raises:
+        BackendMissing: the onnx package is not installed.
+    """
+    writer = NodeWriter("operator", {f"operator.{key}": values for key, values in tensors.items()})
+    result = writer.finish(to_onnx(op, writer, [Value(INPUT, shape)]))
+    model = _plain_model(writer.nodes, writer.constants, shape, {result: output_shape(op, [shape])})
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
 def _check(graph: Graph, tensors: Tensors) -> None:
     where = graph.path or "network"
     check_tensors(tensor_shapes(graph), {name: tensor.shape for name, tensor in tensors.items()}, where)
@@ -98,19 +116,27 @@ def _check(graph: Graph, tensors: Tensors) -> None:
 
 
 def _model(description: Description, nodes: Iterable[OnnxNode], constants: Mapping[str, NDArray[Any]]) -> Any:
+    model = _plain_model(nodes, constants, description.graph.input_shape, description.head_shapes)
+    model.producer_name, model.producer_version = PRODUCER, __version__
+    _package().helper.set_model_props(model, to_metadata(description))
+    return model
+
+
+def _plain_model(
+    nodes: Iterable[OnnxNode],
+    constants: Mapping[str, NDArray[Any]],
+    images: Shape,
+    outputs: Mapping[str, tuple[int, ...]],
+) -> Any:
     helper, numpy_helper = _package().helper, _package().numpy_helper
-    images = description.graph.input_shape
     body = helper.make_graph(
         [helper.make_node(n.kind, n.inputs, [n.output], n.name, **n.attributes) for n in nodes],
         PRODUCER,
         [_tensor_info(INPUT, images)],
-        [_tensor_info(name, shape) for name, shape in description.head_shapes.items()],
+        [_tensor_info(name, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    model.producer_name, model.producer_version = PRODUCER, __version__
-    helper.set_model_props(model, to_metadata(description))
-    return model
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def _tensor_info(name: str, shape: tuple[int, ...]) -> Any:

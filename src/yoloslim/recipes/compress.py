@@ -19,15 +19,16 @@ from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.files import remove_leftovers, write_atomically
-from yoloslim.graph.cost import total_cost
+from yoloslim.graph.cost import Cost, total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.recipes.evaluate import evaluate_on
+from yoloslim.recipes.evidence import Pictures, evidence_of
 from yoloslim.recipes.export import export, random_batch
 from yoloslim.recipes.material import material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
-from yoloslim.recipes.prune import planned, prune
+from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import Recipe
@@ -36,7 +37,7 @@ from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
-from yoloslim.runtime.load import Model, load, with_network
+from yoloslim.runtime.load import Model, load
 from yoloslim.runtime.save import save_all
 from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 
@@ -81,7 +82,8 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
     choose_device(recipe.device)
     names = material_of(recipe).training.names
     model = starting_model(sized(graph, recipe.data), recipe.model.weights, names, recipe.seed)
-    planned(model.network, recipe.prune)  # a target that cannot be reached is not worth training for
+    if not needs_pictures(recipe.prune):  # a target that cannot be reached is not worth training for
+        planned(model.network, recipe.prune)
     return model
 
 
@@ -108,13 +110,23 @@ class _Road:
         self._do("dense", lambda folder: self._train(folder, "dense", recipe.train))
         if recipe.sparsity.epochs:
             self._do("sparse", lambda folder: self._train(folder, "sparse", sparse))
-        self._do("pruned", self._prune)
+        self._do_rounds()
         if recipe.finetune.epochs:
             self._do("finetuned", lambda folder: self._train(folder, "finetuned", recipe.finetune))
         for kind in recipe.export.formats:
             self._do("exported", lambda folder, kind=kind: self._export(folder, kind))  # type: ignore[misc]
         write_result_page(self.folder, self.recipe, self.stages, self.material)
         return tuple(self.stages)
+
+    def _do_rounds(self) -> None:
+        """Prunes; where there are several rounds, with a part of the fine-tuning between them."""
+        rounds, finetune = self.recipe.prune.rounds, self.recipe.finetune
+        short = replace(finetune, epochs=max(1, finetune.epochs // rounds)) if rounds > 1 else finetune
+        for number in range(rounds - 1):
+            pruned, tuned = f"pruned-{number + 1}", f"finetuned-{number + 1}"
+            self._do(pruned, lambda folder, name=pruned, number=number: self._prune(folder, name, number))  # type: ignore[misc]
+            self._do(tuned, lambda folder, name=tuned: self._train(folder, name, short))  # type: ignore[misc]
+        self._do("pruned", lambda folder: self._prune(folder, "pruned", rounds - 1))
 
     def _do(self, name: str, work: Callable[[Path], Stage]) -> None:
         folder = self.folder / name
@@ -141,15 +153,22 @@ class _Road:
             model = self.model
         return self._kept(model, folder, name)
 
-    def _prune(self, folder: Path) -> Stage:
-        table = self.recipe.prune
-        network = self.model.network
-        plan = planned(network, table)
+    def _prune(self, folder: Path, name: str, number: int) -> Stage:
+        dense = Cost(self.stages[0].params, macs=self.stages[0].macs)
+        table = round_table(self.recipe.prune, number, self.model.graph, dense)
+        network, material = self.model.network, self.material
+        pictures = Pictures(
+            material.training, material.validation, table.pictures, self.recipe.device, loss=material.loss
+        )
+        evidence = evidence_of(self.model, pictures)
+        found = plan_of(network, table, seed=self.recipe.seed, evidence=evidence)
+        if found.note:
+            _log.warning("%s", found.note)
         shape = self.model.graph.input_shape
-        batches = picture_batches(self.material.training, table.recalibrate, shape, self.model.resize, 8)
-        pruned = prune(network, plan, folding=table.fold, batches=batches)
-        save_plan(plan, self.model.graph, trace_lanes(self.model.graph), folder)
-        return self._kept(with_network(self.model, pruned.network), folder, "pruned")
+        batches = picture_batches(material.training, table.recalibrate, shape, self.model.resize, 8)
+        pruned = prune(network, found.plan, folding=table.fold, batches=batches)
+        save_plan(found.plan, self.model.graph, trace_lanes(self.model.graph), folder)
+        return self._kept(pruned_model(self.model, pruned.network, found.plan), folder, name)
 
     def _kept(self, model: Model, folder: Path, name: str) -> Stage:
         """Writes a model as cfg, weights and checkpoint, and measures it."""

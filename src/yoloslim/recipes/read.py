@@ -16,10 +16,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from yoloslim.compress.pruning.methods import METHODS, PruneSettings
-from yoloslim.compress.pruning.search import parse_target
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
+from yoloslim.recipes.prune import check_table, needs_pictures
 from yoloslim.recipes.schema import PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -99,7 +98,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
     recipe = _validated(_RECIPE, merged, where)
     with _at(where):
         recipe = replace(recipe, finetune=replace(recipe.finetune, seed=recipe.seed))
-        _check_prune(recipe.prune)
+        check_table(recipe.prune)
+        _check_rounds(recipe)
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 
@@ -190,19 +190,23 @@ def _check_sparse_training(sparsity: SparsityTable, prune: PruneTable) -> None:
         if getattr(sparsity, key):
             raise RecipeError(f"[sparsity] {key} is for a compression; a training has that of [train]: leave it out")
     if sparsity.schedule == "fade":
-        _check_prune(prune)
+        check_table(prune)
+        _check_faded(prune)
 
 
-def _check_prune(prune: PruneTable) -> None:
-    if (prune.percent is None) == (not prune.target):
-        raise RecipeError("[prune] needs one of percent (a share from 0 to 1) and target ('params=0.25')")
-    if prune.method not in METHODS:
-        raise RecipeError(f"[prune] method: no method '{prune.method}'; known: {', '.join(METHODS)}")
-    if prune.target:
-        parse_target(prune.target)
-    PruneSettings(prune.percent or 0.0, prune.round, prune.min_keep, prune.normalize)
-    if prune.recalibrate < 0:
-        raise RecipeError(f"[prune] recalibrate: expected 0 or more, found {prune.recalibrate}")
+def _check_faded(prune: PruneTable) -> None:
+    if reason := needs_pictures(prune):
+        raise RecipeError(f"[sparsity] schedule: fade chooses what goes before training, [prune] {reason} after it")
+
+
+def _check_rounds(recipe: Recipe) -> None:
+    prune, fades = recipe.prune, recipe.sparsity.epochs and recipe.sparsity.schedule == "fade"
+    if fades:
+        _check_faded(prune)
+    if prune.rounds > 1 and fades:
+        raise RecipeError("[prune] rounds: fade brings all that goes to zero at once; leave one of them out")
+    if prune.rounds > 1 and not recipe.finetune.epochs:
+        raise RecipeError("[prune] rounds: a network is fine-tuned between them; set [finetune] epochs")
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

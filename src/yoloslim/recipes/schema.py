@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from yoloslim.boxes.placement import ResizeMode
-from yoloslim.compress.pruning.scores import Normalize
+from yoloslim.compress.pruning.methods import Over
+from yoloslim.compress.pruning.reduction import Normalize, Reduction
+from yoloslim.compress.pruning.scores import Score
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.batches import LoaderSettings
 from yoloslim.data.sampling import SamplingSettings
@@ -84,27 +86,46 @@ class SparsityTable:
 
 @dataclass(frozen=True, slots=True)
 class PruneTable:
-    """``[prune]``: what goes. Either ``percent`` or ``target`` is set.
+    """``[prune]``: what goes. Either ``percent`` or ``target`` is set; neither for ``layer``.
 
     Attributes:
-        method: name of the pruning method.
+        method: name of the pruning method. What follows from ``score`` to ``round`` replaces a part of it where set.
         percent: share of the lanes that the method may remove, 0..1.
-        target: what remains, as ``params=0.25`` or ``macs=0.5``, shares of the dense network's.
+        target: what remains, as ``params=0.25`` or ``macs=0.5``, shares of the dense network's, or
+            ``latency_ms=15@onnxruntime``; or what AP50 may be lost, ``map_drop=0.01``.
+        blocks: number of residual blocks that a method which drops some drops.
+        score: of channels.
+        reduction: from the channels that write a lane to the lane.
+        over: what the percent is taken of.
+        freeze: names of rules for lanes that stay.
         round: layers keep a multiple of this many channels.
+        only: pattern of node names; other layers are left alone.
         min_keep: share of each layer's channels that stays in any case.
         normalize: how gammas of different layers compare.
         fold: whether what removed channels added is folded into their readers.
         recalibrate: number of training pictures to measure batch-norm on anew.
+        rounds: of pruning, with a short fine-tuning between them.
+        pictures: number of pictures that plans are compared on, where a method compares plans.
+        candidates: number of plans that ``eagleeye`` compares.
     """
 
     method: str = "normal"
     percent: float | None = None
     target: str = ""
-    round: int = 1
+    blocks: int | None = None
+    score: Score | None = None
+    reduction: Reduction | None = None
+    over: Over | None = None
+    freeze: tuple[str, ...] | None = None
+    round: int | None = None
+    only: str = "*"
     min_keep: float = 0.05
     normalize: Normalize = "none"
     fold: bool = True
     recalibrate: int = 0
+    rounds: int = 1
+    pictures: int = 128
+    candidates: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from yoloslim.compress.sparsity.penalty import GammaPenalty, auto_strength
 from yoloslim.engine.optimizer import learning_rate
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
+from yoloslim.graph.blocks import branch_nodes
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import Lanes, trace_lanes
 from yoloslim.nn.network import Network
@@ -57,7 +58,10 @@ def removable_channels(graph: Graph, method: str) -> Channels:
 
 def doomed_channels(network: Network, table: PruneTable) -> Channels:
     """Gives, for every node that writes lanes, which of its channels a recipe would prune now, shape (C,)."""
-    return _of_writers(network.graph, trace_lanes(network.graph), ~planned(network, table).keep)
+    plan = planned(network, table)
+    chosen = _of_writers(network.graph, trace_lanes(network.graph), ~plan.keep)
+    gone = branch_nodes(network.graph, plan.dropped)
+    return {name: np.ones_like(channels) if name in gone else channels for name, channels in chosen.items()}
 
 
 def _of_writers(graph: Graph, lanes: Lanes, chosen: NDArray[np.bool_]) -> Channels:

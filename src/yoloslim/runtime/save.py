@@ -62,5 +62,6 @@ def checkpoint_of(model: Model) -> Checkpoint:
         tensors=dict(model.network.state_dict()),
         names=model.names,
         resize=model.resize,
+        origin=model.origin,
         provenance={"yoloslim": __version__, HEADER_KEY: list(model.header)},
     )

@@ -4,18 +4,23 @@ A removed channel of a batch-normalised convolution still carried ``act(gamma * 
 when gamma is 0 (Ye et al., 2018). That constant is added to the bias, or taken from the running mean, of whatever
 convolution reads the channel, which is exact inside the picture when gamma is 0, and approximate where gamma is not 0
 and at zero-padded borders. (The mean over a normal ``z`` instead was tried: no better on published weights.)
+
+A dropped branch leaves such constants behind in channels that stay: they are followed through every op that adds them
+on unchanged (concatenation, linear shortcut, pooling, enlargement, reordering) to the convolutions that read them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 
 import torch
 from torch import Tensor, nn
 
-from yoloslim.compress.pruning.plan import PruningPlan, check_plan
+from yoloslim.compress.pruning.plan import PruningPlan, planned_lanes
+from yoloslim.graph.blocks import branch_nodes
 from yoloslim.graph.graph import IMAGE
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.graph.ops import (
@@ -45,37 +50,69 @@ from yoloslim.nn.layers.conv_block import ConvBlock, SharedConvBlock
 from yoloslim.nn.network import Network
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What folding gives.
+
+    Attributes:
+        network: expects removed channels to be zero instead of their constant.
+        constants: by node, what its output misses without the removed channels and dropped branches, float64, shape
+            (C,); all of it is in the layers that read it.
+    """
+
+    network: Network
+    constants: Mapping[str, Tensor]
+
+
 def fold(network: Network, plan: PruningPlan) -> Network:
     """Gives a copy whose convolutions expect removed channels to be zero instead of their constant.
 
     Raises:
         PlanError: the plan does not fit the network.
     """
+    return folded(network, plan).network
+
+
+def folded(network: Network, plan: PruningPlan) -> Folded:
+    """Gives what ``fold`` gives, and the constants that were moved.
+
+    Raises:
+        PlanError: the plan does not fit the network.
+    """
+    planned_lanes(network.graph, plan)
     lanes = trace_lanes(network.graph)
-    check_plan(plan, lanes)
-    folded = copy.deepcopy(network)
+    gone = branch_nodes(network.graph, plan.dropped)
+    copied = copy.deepcopy(network)
     constants = {IMAGE: torch.zeros(network.graph.input_shape.channels, dtype=torch.float64)}
     shared = {name for node in network.graph if node.weights_of for name in (node.name, node.weights_of)}
     for node in network.graph:
-        block = folded.get_submodule(node.name)
+        block = copied.get_submodule(node.name)
         inputs = [constants[name] for name in node.inputs]
         if isinstance(block, ConvBlock) and node.name not in shared:  # layers with the same bias read other constants
             _absorb(block, inputs[0])
         values = constant_of(node.op, block, inputs)
         stays = torch.from_numpy(plan.keep[lanes.of[node.name]])
-        constants[node.name] = torch.where(stays, torch.zeros_like(values), values)
-    return folded
+        is_missing = node.name in gone or _adds_on(node.op)
+        constants[node.name] = values if is_missing else torch.where(stays, torch.zeros_like(values), values)
+    return Folded(copied, constants)
+
+
+def _adds_on(op: Op) -> bool:
+    """Whether an op that gets ``x`` without a constant gives its output without a constant, for every ``x``."""
+    if isinstance(op, Shortcut):
+        return op.activation == "linear"
+    return isinstance(op, Route | Upsample | Reorg3d | AvgPool | Dropout | MaxPool)
 
 
 @singledispatch
 def constant_of(op: Op, block: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     """Gives the constant of every output channel whose gamma is 0, float64, shape (C,); 0 where it is not known.
 
-    Only the values at removed channels are used, where every input that matters is removed too.
+    Values at kept channels are used only of ops that add a constant on unchanged.
 
     Args:
         block: the op's module.
-        inputs: constants of every input's removed channels, shape (C,) each; 0 at kept channels.
+        inputs: what every input misses, shape (C,) each.
     """
     raise TypeError(f"no constant rule for {type(op).__name__}")
 

@@ -10,12 +10,14 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.errors import PlanError
 from yoloslim.files import write_atomically
+from yoloslim.graph.blocks import branch_nodes, lanes_without
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import Lanes
 from yoloslim.graph.to_cfg import to_cfg
@@ -28,21 +30,37 @@ _DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError,
 
 @dataclass(frozen=True, slots=True)
 class PruningPlan:
-    """Which lanes stay.
+    """Which lanes stay, and which residual blocks go.
 
     Attributes:
         keep: shape (lanes,), True for lanes that stay; numbered as ``trace_lanes`` numbers them.
         method: name of the method that made the plan.
         options: the method's settings, for the record.
+        dropped: shortcuts whose blocks go (see ``residual_blocks``).
     """
 
     keep: NDArray[np.bool_]
     method: str = ""
     options: Mapping[str, JsonValue] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+
+
+def planned_lanes(graph: Graph, plan: PruningPlan) -> Lanes:
+    """Gives the lanes of the network without the plan's dropped blocks, numbered as those of the whole network.
+
+    Raises:
+        PlanError: the plan cannot be applied to the network.
+    """
+    lanes = lanes_without(graph, plan.dropped)
+    check_plan(plan, lanes)
+    return lanes
 
 
 def check_plan(plan: PruningPlan, lanes: Lanes) -> None:
     """Tells that a plan can be applied.
+
+    Args:
+        lanes: of the network, without those layers that the plan drops.
 
     Raises:
         PlanError: the number of lanes differs, a fixed lane is removed, a layer loses every channel, or parts that
@@ -70,14 +88,21 @@ def cfg_digest(graph: Graph) -> str:
 
 
 def save_plan(plan: PruningPlan, graph: Graph, lanes: Lanes, folder: Path) -> None:
-    """Writes ``plan.json`` (for people) and ``plan.npz`` (``keep``) into a folder."""
-    kept = {node.name: int(plan.keep[lanes.of[node.name]].sum()) for node in graph}
+    """Writes ``plan.json`` (for people) and ``plan.npz`` (``keep``) into a folder.
+
+    Args:
+        lanes: of the whole network.
+    """
+    branches = branch_nodes(graph, plan.dropped)
+    gone = branches.union(plan.dropped)
+    kept = {node.name: 0 if node.name in branches else int(plan.keep[lanes.of[node.name]].sum()) for node in graph}
     record = {
         "schema": 1,
         "method": plan.method,
         "options": dict(plan.options),
         "cfg_sha256": cfg_digest(graph),
-        "dropped_nodes": [],
+        "dropped_blocks": list(plan.dropped),
+        "dropped_nodes": [node.name for node in graph if node.name in gone],
         "kept": kept,
     }
     with write_atomically(folder / "plan.npz") as temporary, temporary.open("wb") as file:
@@ -92,16 +117,33 @@ def load_plan(path: Path, graph: Graph) -> PruningPlan:
     Raises:
         PlanError: files are missing or damaged, or the plan was made for another cfg.
     """
-    text_file = path / "plan.json" if path.is_dir() else path
+    record, plan = read_plan(path)
+    if record["cfg_sha256"] != cfg_digest(graph):
+        other = graph.path or "this network"
+        raise PlanError(f"{_text_file(path)}: made for another cfg than {other}; plan that cfg anew")
+    return plan
+
+
+def read_plan(path: Path) -> tuple[dict[str, Any], PruningPlan]:
+    """Gives what a ``plan.json`` says, for people, and its plan, whatever cfg it was made for.
+
+    Raises:
+        PlanError: files are missing or damaged.
+    """
+    text_file = _text_file(path)
     try:
         record = json.loads(text_file.read_text())
-        found, method, options = record["cfg_sha256"], record["method"], record["options"]
+        method, options = record["method"], dict(record["options"])
+        _ = record["cfg_sha256"], dict(record["kept"])
+        dropped = tuple(str(name) for name in record["dropped_blocks"])
         keep = _read_keep(text_file.with_suffix(".npz"))
     except _DAMAGED as error:
         raise PlanError(f"{text_file}: expected plan.json with plan.npz beside it ({error})") from error
-    if found != cfg_digest(graph):
-        raise PlanError(f"{text_file}: made for another cfg than {graph.path or 'this network'}; plan that cfg anew")
-    return PruningPlan(keep, method, options)
+    return record, PruningPlan(keep, method, options, dropped)
+
+
+def _text_file(path: Path) -> Path:
+    return path / "plan.json" if path.is_dir() else path
 
 
 def _read_keep(path: Path) -> NDArray[np.bool_]:

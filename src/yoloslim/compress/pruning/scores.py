@@ -1,21 +1,27 @@
-"""How much each lane matters."""
+"""How much each channel matters to the layer that writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from yoloslim.graph.graph import Graph
-from yoloslim.graph.lanes import Lanes
 from yoloslim.graph.ops import Convolution, Depthwise
 from yoloslim.nn.layers.conv_block import ConvBlock
 from yoloslim.nn.network import Network
 
-Normalize = Literal["none", "layer"]
 FloatArray = NDArray[np.float64]
+
+ChannelScores = Mapping[str, FloatArray]
+"""By node that writes lanes, a score of 0 or more for each of its channels, shape (C,); nodes may be missing."""
+
+Score = Literal["gamma", "l1", "l2", "fpgm", "taylor", "random"]
 
 
 def writers(graph: Graph) -> tuple[str, ...]:
@@ -34,29 +40,51 @@ def gammas(network: Network) -> dict[str, FloatArray]:
     return found
 
 
-def batch_norm_scores(
-    scales: Mapping[str, FloatArray], lanes: Lanes, writing: tuple[str, ...], normalize: Normalize = "none"
-) -> FloatArray:
-    """Scores each lane by the largest ``|gamma|`` that writes it (Liu et al., 2017).
+def gamma_scores(network: Network) -> dict[str, FloatArray]:
+    """Gives ``|gamma|`` of every batch-norm (Liu et al., Network Slimming, 2017)."""
+    return {name: np.abs(values) for name, values in gammas(network).items()}
 
-    The largest, because a lane shared through shortcuts is only free when no writer needs it. Lanes with a writer that
-    has no batch-norm score infinity: nothing is known about them, so they stay.
 
-    Args:
-        scales: batch-norm scales by node, shape (C,) each.
-        writing: nodes that write lanes.
-        normalize: ``none`` compares raw values; ``layer`` divides by the layer's mean ``|gamma|``, so that every layer
-            loses about the same share, those that sparse training has emptied included.
+def l1_scores(network: Network) -> dict[str, FloatArray]:
+    """Gives the sum of absolute weights of every filter (Li et al., Pruning Filters for Efficient ConvNets, 2017)."""
+    return _of_filters(network, lambda filters: filters.abs().sum(1))
 
-    Returns:
-        Shape (lanes.count,); 0 for lanes that nothing writes.
+
+def l2_scores(network: Network) -> dict[str, FloatArray]:
+    """Gives the Euclidean norm of every filter (He et al., Soft Filter Pruning, 2018)."""
+    return _of_filters(network, lambda filters: filters.norm(dim=1))
+
+
+def fpgm_scores(network: Network) -> dict[str, FloatArray]:
+    """Gives the sum of distances of every filter to the others of its layer (He et al., FPGM, 2019).
+
+    The filter nearest to the geometric median of its layer is the one that the others can best stand in for.
     """
-    scores = np.zeros(lanes.count)
-    for node, gamma in scales.items():
-        size = np.abs(gamma)
-        mean = size.mean() if normalize == "layer" else 1.0
-        np.maximum.at(scores, lanes.of[node], size / mean if mean > 0 else size)
-    for node in writing:
-        if node not in scales:
-            scores[lanes.of[node]] = np.inf
-    return scores
+    return _of_filters(network, lambda filters: torch.cdist(filters, filters).sum(1))
+
+
+def random_scores(network: Network, seed: int) -> dict[str, FloatArray]:
+    """Gives numbers from 0 to 1 that depend on the seed and the node's name: what every other score has to beat."""
+    return {
+        name: np.random.default_rng((seed, zlib.crc32(name.encode()))).random(len(filters))
+        for name, filters in _filters(network).items()
+    }
+
+
+DATA_FREE: Mapping[Score, Callable[[Network], ChannelScores]] = {
+    "gamma": gamma_scores,
+    "l1": l1_scores,
+    "l2": l2_scores,
+    "fpgm": fpgm_scores,
+}
+"""Scores that a network alone gives."""
+
+
+def _of_filters(network: Network, measure: Callable[[Tensor], Tensor]) -> dict[str, FloatArray]:
+    return {name: measure(filters).cpu().numpy() for name, filters in _filters(network).items()}
+
+
+def _filters(network: Network) -> dict[str, Tensor]:
+    """By node that writes lanes, its filters, float64, shape (C, weights of a filter)."""
+    state = network.state_dict()
+    return {name: state[f"{name}.conv.weight"].double().flatten(1) for name in writers(network.graph)}

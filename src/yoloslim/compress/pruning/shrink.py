@@ -1,4 +1,4 @@
-"""The pruned network in its own, smaller shape: removed channels are sliced away.
+"""The pruned network in its own, smaller shape: removed channels are sliced away, dropped blocks left out.
 
 ``shrink == mask`` in exact arithmetic. By induction over the nodes it needs only the local law
 ``op(mask * x)[kept] == sliced_op(x[kept])``, which is the unit test of every op.
@@ -12,8 +12,9 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
-from yoloslim.compress.pruning.plan import PruningPlan, check_plan
-from yoloslim.graph.lanes import trace_lanes
+from yoloslim.compress.pruning.plan import PruningPlan, planned_lanes
+from yoloslim.graph.blocks import drop_blocks, renumber
+from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import (
     AvgPool,
     Contrastive,
@@ -43,23 +44,36 @@ Tensors = dict[str, Tensor]
 
 
 def shrink(network: Network, plan: PruningPlan) -> Network:
-    """Gives a new network without the plan's removed channels, in the same dtype, on the CPU, in evaluation mode.
+    """Gives a new network without what the plan removes, in the same dtype, on the CPU, in evaluation mode.
 
     Raises:
         PlanError: the plan does not fit the network.
     """
-    lanes = trace_lanes(network.graph)
-    check_plan(plan, lanes)
+    lanes = planned_lanes(network.graph, plan)
     kept = {name: torch.from_numpy(plan.keep[lane]) for name, lane in lanes.of.items()}
-    small = Network(select_lanes(network.graph, lanes, plan.keep))
+    rest = drop_blocks(network.graph, plan.dropped)
+    graph, _ = renumber(select_lanes(rest, lanes, plan.keep))
+    small = Network(graph)
     state = network.state_dict()
     small.to(next((tensor.dtype for tensor in state.values()), torch.float32))
-    for node in (node for node in network.graph if not node.weights_of):
-        prefix = f"{node.name}."
+    for node, old in zip(graph, rest, strict=True):
+        if node.weights_of:
+            continue
+        prefix = f"{old.name}."
         own = {name.removeprefix(prefix): t.cpu() for name, t in state.items() if name.startswith(prefix)}
-        sliced = slice_tensors(node.op, own, [kept[name] for name in node.inputs], kept[node.name])
-        load_tensors(small, {prefix + name: tensor for name, tensor in sliced.items()})
+        sliced = slice_tensors(old.op, own, [kept[name] for name in old.inputs], kept[old.name])
+        load_tensors(small, {f"{node.name}.{name}": tensor for name, tensor in sliced.items()})
     return small.eval()
+
+
+def shrunk_graph(graph: Graph, plan: PruningPlan) -> Graph:
+    """Gives the network that a plan leaves, without tensors; enough to count what it costs.
+
+    Raises:
+        PlanError: the plan does not fit the network.
+    """
+    lanes = planned_lanes(graph, plan)
+    return renumber(select_lanes(drop_blocks(graph, plan.dropped), lanes, plan.keep))[0]
 
 
 @singledispatch

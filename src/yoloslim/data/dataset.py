@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.data.annotations import LabelFormat, LabelReading, Problem
+from yoloslim.data.annotations import NO_LABELS, UNREADABLE_PICTURE, LabelFormat, LabelReading, Problem
 from yoloslim.data.datafile import DataFile
 from yoloslim.data.formats import FORMATS
 from yoloslim.data.labels import Located, find_format, locate_labels
@@ -95,7 +93,7 @@ class Dataset:
             picture = read_picture(sample.path)
         except DataError as error:
             message = str(error).removeprefix(f"{sample.path}: ")
-            return LoadedSample(sample, None, None, (Problem(sample.path, 0, message),))
+            return LoadedSample(sample, None, None, (Problem(sample.path, 0, message, UNREADABLE_PICTURE),))
         height, width = picture.shape[:2]
         reading = self.read_labels(sample, (width, height))
         return LoadedSample(sample, picture, reading.annotation, reading.problems)
@@ -103,12 +101,12 @@ class Dataset:
     def read_labels(self, sample: Sample, size: tuple[int, int]) -> LabelReading:
         """Gives the boxes of ``sample`` without reading its picture, given the picture's (width, height) in pixels."""
         if sample.label_path is None:
-            return LabelReading(Annotation.empty(), ())
+            return LabelReading((), ())
         reading = self.format.read(sample.label_path, self.label_names, size)
-        if self.single_class and reading.annotation is not None:
-            first = np.zeros_like(reading.annotation.class_ids)
-            reading = dataclasses.replace(reading, annotation=dataclasses.replace(reading.annotation, class_ids=first))
-        return reading
+        if not self.single_class or reading.objects is None:
+            return reading
+        first = tuple(dataclasses.replace(found, class_id=0) for found in reading.objects)
+        return dataclasses.replace(reading, objects=first)
 
 
 def load_dataset(data_file: DataFile, split: str) -> Dataset:
@@ -139,6 +137,7 @@ def _missing_labels(data_file: DataFile, split: str, located: list[Located]) -> 
             0,
             f"{split}: none of {len(found.paths)} pictures has a label file ({found.format.suffix}, looked in "
             f"{', '.join(map(str, found.looked[:3]))}): set `labels` to the folder of the labels",
+            NO_LABELS,
         )
         for found in located
         if found.num_found == 0

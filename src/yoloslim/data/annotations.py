@@ -46,6 +46,7 @@ def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
 
 UNREADABLE_PICTURE, UNREADABLE_LABELS = "unreadable picture", "unreadable label file"
 NO_LABELS, SIZE_MISMATCH = "no label files", "other picture size"
+BAD_FILE_NAME, UNLISTED = "file name that is refused", "picture that the labels do not name"
 MALFORMED, UNKNOWN_CLASS, OUTSIDE, NO_AREA = (
     "malformed box",
     "unknown class",
@@ -126,9 +127,11 @@ class LabelFormat:
         suffix: of its files, with the dot.
         folders: for a folder that holds pictures, the names of the folder beside it that may hold their labels.
         read: its reader.
+        class_names: of its data set, in the order of their ids, where the format belongs to one.
     """
 
     name: str
     suffix: str
     folders: dict[str, tuple[str, ...]]
     read: LabelReader
+    class_names: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
+from yoloslim.cli.data.convert import convert as convert_data
 from yoloslim.cli.data.fetch import fetch
 from yoloslim.cli.data.list import list_sets
 from yoloslim.cli.demo import demo
@@ -61,6 +62,7 @@ for _name, _function in _COMMANDS.items():
 _DATA_COMMANDS: dict[str, Callable[..., Result]] = {
     "list": list_sets,
     "fetch": fetch,
+    "convert": convert_data,
 }
 data = typer.Typer(help="List, fetch, convert and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 for _name, _function in _DATA_COMMANDS.items():

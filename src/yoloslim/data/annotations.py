@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,19 @@ one pixel outside, which is 1/100 of the side of a 100-pixel picture. Anything b
 
 @dataclass(frozen=True, slots=True)
 class LabelledBox:
-    """One object of a label file.
+    """One object of a label file, with all that formats can say about it; an `Annotation` holds what training needs.
 
     Attributes:
-        xyxy: corners in pixels of the picture.
+        xyxy: the upright box, in pixels of the picture.
         class_id: from 0.
         difficult: whether it is to be ignored in AP and in training.
+        corners: ``x1 y1 .. x4 y4`` in pixels, where the label states four corner points; ``xyxy`` bounds them.
     """
 
     xyxy: tuple[float, float, float, float]
     class_id: int
     difficult: bool = False
+    corners: tuple[float, ...] | None = None
 
 
 def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
@@ -42,6 +45,30 @@ def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
     )
 
 
+class Kind(StrEnum):
+    """What sort of problem a problem is, to count by; each reads as what it is about."""
+
+    UNREADABLE_PICTURE = "unreadable picture"
+    UNREADABLE_LABELS = "unreadable label file"
+    NO_LABELS = "no label files"
+    SIZE_MISMATCH = "other picture size"
+    BAD_FILE_NAME = "refused file name"
+    UNLISTED = "picture that the labels do not name"
+    MALFORMED = "malformed box"
+    UNKNOWN_CLASS = "unknown class"
+    OUTSIDE = "box outside the picture"
+    NO_AREA = "box without area"
+    IGNORED = "box of no class"
+    DIFFICULT = "difficult box"
+    CORNERS = "oriented box, now upright"
+    CUT = "box cut at the border"
+    UNLISTABLE = "path that a list cannot hold"
+
+
+BOX_KINDS = frozenset((Kind.MALFORMED, Kind.UNKNOWN_CLASS, Kind.OUTSIDE, Kind.NO_AREA, Kind.IGNORED))
+"""Kinds of problems that stand for one box each, which was left out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something wrong with a file of a data set, which was left out and must be told; prints as one line.
@@ -50,11 +77,13 @@ class Problem:
         path: the file.
         line: line number, from 1; 0 when the problem belongs to no line.
         message: what was expected, what was found, what happened.
+        kind: what sort of problem it is; None where nothing is counted by it.
     """
 
     path: Path
     line: int
     message: str
+    kind: Kind | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
@@ -62,20 +91,54 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class LabelReading:
-    """What could be read from one label file.
+    """What could be read from the labels of one picture.
 
     Attributes:
-        annotation: the good boxes; None when the file as a whole cannot be read, so that nothing is known
-            about its picture (which is then neither background nor usable).
+        objects: the good boxes; None when the labels as a whole cannot be read, so that nothing is known
+            about the picture (which is then neither background nor usable).
         problems: what was left out, and why.
     """
 
-    annotation: Annotation | None
+    objects: tuple[LabelledBox, ...] | None
     problems: tuple[Problem, ...]
+
+    @property
+    def annotation(self) -> Annotation | None:
+        """The good boxes as arrays; None when nothing is known about the picture."""
+        return None if self.objects is None else annotation_of(self.objects)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """What a label file that is written says about one picture.
+
+    Attributes:
+        name: of the picture's file, with forward slashes, relative to the folder of the pictures.
+        size: (width, height) in pixels.
+        objects: in their order.
+    """
+
+    name: str
+    size: tuple[int, int]
+    objects: tuple[LabelledBox, ...]
 
 
 class BadBox(ValueError):
-    """One object of a label file that cannot be used; the message says why. Never leaves a label reader."""
+    """One object of a label file that cannot be used. Never leaves a label reader.
+
+    Args:
+        message: what was expected and what was found.
+        kind: of the problem, one of `BOX_KINDS`.
+    """
+
+    def __init__(self, message: str, kind: Kind = Kind.MALFORMED) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def left_out(path: Path, line: int, error: BadBox) -> Problem:
+    """Gives the problem of one box of a label file that was left out."""
+    return Problem(path, line, f"{error}; the box is left out", error.kind)
 
 
 LabelReader = Callable[[Path, Sequence[str], tuple[int, int]], LabelReading]
@@ -91,9 +154,11 @@ class LabelFormat:
         suffix: of its files, with the dot.
         folders: for a folder that holds pictures, the names of the folder beside it that may hold their labels.
         read: its reader.
+        class_names: of its data set, in the order of their ids, where the format belongs to one.
     """
 
     name: str
     suffix: str
     folders: dict[str, tuple[str, ...]]
     read: LabelReader
+    class_names: tuple[str, ...] = ()

@@ -7,29 +7,35 @@ which, and the tools that convert VOC to COCO take the numbers as they are; so d
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
+from xml.sax.saxutils import escape
 from xml.sax.xmlreader import Locator
 
 import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
 from yoloslim.data.annotations import (
-    BORDER_TOLERANCE,
     BadBox,
+    Kind,
     LabelFormat,
     LabelledBox,
+    LabelledPicture,
     LabelReading,
     Problem,
-    annotation_of,
+    left_out,
 )
+from yoloslim.data.stated import PIXEL_DECIMALS, class_id_of, climbs_out, finite_number, pixel_box, plain
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+DIOR_CLASS_NAMES = tuple(
+    "airplane airport baseballfield basketballcourt bridge chimney dam Expressway-Service-area Expressway-toll-station "
+    "golffield groundtrackfield harbor ship stadium storagetank tenniscourt trainstation vehicle windmill "
+    "overpass".split()
+)
 
 
 def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelReading:
@@ -45,16 +51,31 @@ def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelRe
     try:
         document = _parse(path)
     except OSError as error:
-        return LabelReading(None, (Problem(path, 0, f"label file cannot be read ({error.strerror})"),))
+        return _unreadable(path, 0, f"label file cannot be read ({error.strerror})")
     except SAXParseException as error:
         message = f"expected a VOC xml file, found broken xml ({error.getMessage()})"
-        return LabelReading(None, (Problem(path, error.getLineNumber() or 0, message),))
+        return _unreadable(path, error.getLineNumber() or 0, message)
     except (SAXException, DefusedXmlException, LookupError, ValueError) as error:  # entities, unknown encodings
-        return LabelReading(None, (Problem(path, 0, f"expected a VOC xml file, found xml that is refused ({error})"),))
+        return _unreadable(path, 0, f"expected a VOC xml file, found xml that is refused ({error})")
     if document.root != "annotation":
-        message = f"expected a VOC xml file with <annotation> as its root, found <{document.root}>"
-        return LabelReading(None, (Problem(path, 0, message),))
+        return _unreadable(path, 0, f"expected a VOC xml file with <annotation> as its root, found <{document.root}>")
+    if climbs_out(document.filename):
+        message = f"<filename>: expected a file of the data set, found {document.filename!r}, which climbs out of it"
+        return _unreadable(path, 0, f"{message}; the label file is refused")
     return _read_objects(path, document, names, size)
+
+
+def voc_class_names(path: Path) -> set[str]:
+    """Gives the class names in a VOC xml file; none where it cannot be read, which reading its boxes tells."""
+    try:
+        document = _parse(path)
+    except (OSError, SAXException, DefusedXmlException, LookupError, ValueError):
+        return set()
+    return {texts["name"] for _, texts in document.objects if texts.get("name")}
+
+
+def _unreadable(path: Path, line: int, message: str) -> LabelReading:
+    return LabelReading(None, (Problem(path, line, message, Kind.UNREADABLE_LABELS),))
 
 
 @dataclass(slots=True)
@@ -62,6 +83,7 @@ class _Document:
     """The few texts of a VOC file that matter here; ``objects`` holds (line, texts by path inside the object)."""
 
     root: str = ""
+    filename: str = ""
     size: dict[str, str] = field(default_factory=dict)
     objects: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
@@ -99,6 +121,8 @@ class _Handler(ContentHandler):
         match self._open[1:]:
             case ["object", *inside] if inside:
                 self.document.objects[-1][1]["/".join(inside)] = self._text.strip()
+            case ["filename"]:
+                self.document.filename = self._text.strip()
             case ["size", side]:
                 self.document.size[side] = self._text.strip()
         self._open.pop()
@@ -118,8 +142,8 @@ def _read_objects(path: Path, document: _Document, names: Sequence[str], size: t
         try:
             boxes.append(_read_object(texts, names, size))
         except BadBox as error:
-            problems.append(Problem(path, line, f"{error}; the box is left out"))
-    return LabelReading(annotation_of(boxes), tuple(problems))
+            problems.append(left_out(path, line, error))
+    return LabelReading(tuple(boxes), tuple(problems))
 
 
 def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> list[Problem]:
@@ -128,40 +152,48 @@ def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> li
     if not told or (width, height) == (str(size[0]), str(size[1])):
         return []
     message = f"says its picture is {width}x{height}, but the picture is {size[0]}x{size[1]}; boxes are kept as written"
-    return [Problem(path, 0, message)]
+    return [Problem(path, 0, message, Kind.SIZE_MISMATCH)]
 
 
 def _read_object(texts: dict[str, str], names: Sequence[str], size: tuple[int, int]) -> LabelledBox:
-    class_id = _class_id(texts.get("name", ""), names)
-    corners = tuple(_corner(texts, corner) for corner in CORNERS)
-    xmin, ymin, xmax, ymax = corners
-    for name, value, side in zip(CORNERS, corners, size * 2, strict=True):
-        if not -BORDER_TOLERANCE * side <= value <= (1 + BORDER_TOLERANCE) * side:
-            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})")
-    if xmax <= xmin or ymax <= ymin:
-        raise BadBox(f"the box has no area (xmin={xmin:g} ymin={ymin:g} xmax={xmax:g} ymax={ymax:g})")
-    return LabelledBox((xmin, ymin, xmax, ymax), class_id, difficult=texts.get("difficult") == "1")
-
-
-def _class_id(name: str, names: Sequence[str]) -> int:
-    if name in names:
-        return names.index(name)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-    raise BadBox(f"class {name!r} is not among the data file's names{hint}")
+    class_id = class_id_of(texts.get("name", ""), names)
+    xyxy = pixel_box({corner: _corner(texts, corner) for corner in CORNERS}, size)
+    return LabelledBox(xyxy, class_id, difficult=texts.get("difficult") == "1")
 
 
 def _corner(texts: dict[str, str], name: str) -> float:
     text = texts.get(f"bndbox/{name}")
     if text is None:
         raise BadBox(f"expected <bndbox> with <{name}>, found none")
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadBox(f"<{name}>: expected a number, found {text!r}") from None
-    if not math.isfinite(value):
-        raise BadBox(f"<{name}>: expected a finite number, found {text!r}")
-    return value
+    return finite_number(text, f"<{name}>")
+
+
+def voc_text(picture: LabelledPicture, names: Sequence[str]) -> str:
+    """Gives a VOC xml file; corners of oriented boxes are not written."""
+    width, height = picture.size
+    lines = [
+        "<annotation>",
+        f"\t<filename>{escape(PurePosixPath(picture.name).name)}</filename>",
+        f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+        "\t<segmented>0</segmented>",
+        *(line for found in picture.objects for line in _object_lines(found, names)),
+        "</annotation>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _object_lines(found: LabelledBox, names: Sequence[str]) -> list[str]:
+    corners = zip(CORNERS, found.xyxy, strict=True)
+    box = "".join(f"<{corner}>{plain(value, PIXEL_DECIMALS)}</{corner}>" for corner, value in corners)
+    return [
+        "\t<object>",
+        f"\t\t<name>{escape(names[found.class_id])}</name>",
+        "\t\t<pose>Unspecified</pose>",
+        "\t\t<truncated>0</truncated>",
+        f"\t\t<difficult>{int(found.difficult)}</difficult>",
+        f"\t\t<bndbox>{box}</bndbox>",
+        "\t</object>",
+    ]
 
 
 VOC = LabelFormat(
@@ -170,3 +202,14 @@ VOC = LabelFormat(
     folders={"JPEGImages": ("Annotations",), "images": ("Annotations", "annotations", "labels")},
     read=read_voc,
 )
+
+DIOR = LabelFormat(
+    name="dior",
+    suffix=".xml",
+    folders=dict.fromkeys(
+        ("JPEGImages-trainval", "JPEGImages-test"), ("Annotations/Horizontal Bounding Boxes", "Annotations")
+    ),
+    read=read_voc,
+    class_names=DIOR_CLASS_NAMES,
+)
+"""DIOR: VOC files, with pictures in two folders, and labels in two: the upright boxes are read, not the oriented."""

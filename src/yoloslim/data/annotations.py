@@ -42,6 +42,18 @@ def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
     )
 
 
+UNREADABLE_PICTURE, UNREADABLE_LABELS = "unreadable picture", "unreadable label file"
+NO_LABELS, SIZE_MISMATCH = "no label files", "other picture size"
+MALFORMED, UNKNOWN_CLASS, OUTSIDE, NO_AREA = (
+    "malformed box",
+    "unknown class",
+    "box outside the picture",
+    "box without area",
+)
+BOX_KINDS = frozenset((MALFORMED, UNKNOWN_CLASS, OUTSIDE, NO_AREA))
+"""Kinds of problems that stand for one box each, which was left out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something wrong with a file of a data set, which was left out and must be told; prints as one line.
@@ -50,11 +62,13 @@ class Problem:
         path: the file.
         line: line number, from 1; 0 when the problem belongs to no line.
         message: what was expected, what was found, what happened.
+        kind: what sort of problem it is, to count by; one of the constants above. Empty where nothing is counted.
     """
 
     path: Path
     line: int
     message: str
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
@@ -75,7 +89,21 @@ class LabelReading:
 
 
 class BadBox(ValueError):
-    """One object of a label file that cannot be used; the message says why. Never leaves a label reader."""
+    """One object of a label file that cannot be used. Never leaves a label reader.
+
+    Args:
+        message: what was expected and what was found.
+        kind: of the problem, one of `BOX_KINDS`.
+    """
+
+    def __init__(self, message: str, kind: str = MALFORMED) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def left_out(path: Path, line: int, error: BadBox) -> Problem:
+    """Gives the problem of one box of a label file that was left out."""
+    return Problem(path, line, f"{error}; the box is left out", error.kind)
 
 
 LabelReader = Callable[[Path, Sequence[str], tuple[int, int]], LabelReading]

@@ -21,12 +21,18 @@ from defusedxml.common import DefusedXmlException
 
 from yoloslim.data.annotations import (
     BORDER_TOLERANCE,
+    NO_AREA,
+    OUTSIDE,
+    SIZE_MISMATCH,
+    UNKNOWN_CLASS,
+    UNREADABLE_LABELS,
     BadBox,
     LabelFormat,
     LabelledBox,
     LabelReading,
     Problem,
     annotation_of,
+    left_out,
 )
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -45,15 +51,20 @@ def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelRe
     try:
         document = _parse(path)
     except OSError as error:
-        return LabelReading(None, (Problem(path, 0, f"label file cannot be read ({error.strerror})"),))
+        return LabelReading(
+            None, (Problem(path, 0, f"label file cannot be read ({error.strerror})", UNREADABLE_LABELS),)
+        )
     except SAXParseException as error:
         message = f"expected a VOC xml file, found broken xml ({error.getMessage()})"
-        return LabelReading(None, (Problem(path, error.getLineNumber() or 0, message),))
+        return LabelReading(None, (Problem(path, error.getLineNumber() or 0, message, UNREADABLE_LABELS),))
     except (SAXException, DefusedXmlException, LookupError, ValueError) as error:  # entities, unknown encodings
-        return LabelReading(None, (Problem(path, 0, f"expected a VOC xml file, found xml that is refused ({error})"),))
+        return LabelReading(
+            None,
+            (Problem(path, 0, f"expected a VOC xml file, found xml that is refused ({error})", UNREADABLE_LABELS),),
+        )
     if document.root != "annotation":
         message = f"expected a VOC xml file with <annotation> as its root, found <{document.root}>"
-        return LabelReading(None, (Problem(path, 0, message),))
+        return LabelReading(None, (Problem(path, 0, message, UNREADABLE_LABELS),))
     return _read_objects(path, document, names, size)
 
 
@@ -118,7 +129,7 @@ def _read_objects(path: Path, document: _Document, names: Sequence[str], size: t
         try:
             boxes.append(_read_object(texts, names, size))
         except BadBox as error:
-            problems.append(Problem(path, line, f"{error}; the box is left out"))
+            problems.append(left_out(path, line, error))
     return LabelReading(annotation_of(boxes), tuple(problems))
 
 
@@ -128,7 +139,7 @@ def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> li
     if not told or (width, height) == (str(size[0]), str(size[1])):
         return []
     message = f"says its picture is {width}x{height}, but the picture is {size[0]}x{size[1]}; boxes are kept as written"
-    return [Problem(path, 0, message)]
+    return [Problem(path, 0, message, SIZE_MISMATCH)]
 
 
 def _read_object(texts: dict[str, str], names: Sequence[str], size: tuple[int, int]) -> LabelledBox:
@@ -137,9 +148,9 @@ def _read_object(texts: dict[str, str], names: Sequence[str], size: tuple[int, i
     xmin, ymin, xmax, ymax = corners
     for name, value, side in zip(CORNERS, corners, size * 2, strict=True):
         if not -BORDER_TOLERANCE * side <= value <= (1 + BORDER_TOLERANCE) * side:
-            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})")
+            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})", OUTSIDE)
     if xmax <= xmin or ymax <= ymin:
-        raise BadBox(f"the box has no area (xmin={xmin:g} ymin={ymin:g} xmax={xmax:g} ymax={ymax:g})")
+        raise BadBox(f"the box has no area (xmin={xmin:g} ymin={ymin:g} xmax={xmax:g} ymax={ymax:g})", NO_AREA)
     return LabelledBox((xmin, ymin, xmax, ymax), class_id, difficult=texts.get("difficult") == "1")
 
 
@@ -148,7 +159,7 @@ def _class_id(name: str, names: Sequence[str]) -> int:
         return names.index(name)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-    raise BadBox(f"class {name!r} is not among the data file's names{hint}")
+    raise BadBox(f"class {name!r} is not among the data file's names{hint}", UNKNOWN_CLASS)
 
 
 def _corner(texts: dict[str, str], name: str) -> float:

@@ -15,12 +15,17 @@ from pathlib import Path
 
 from yoloslim.data.annotations import (
     BORDER_TOLERANCE,
+    NO_AREA,
+    OUTSIDE,
+    UNKNOWN_CLASS,
+    UNREADABLE_LABELS,
     BadBox,
     LabelFormat,
     LabelledBox,
     LabelReading,
     Problem,
     annotation_of,
+    left_out,
 )
 
 BOX_FIELDS = 5
@@ -38,9 +43,13 @@ def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelR
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        return LabelReading(None, (Problem(path, 0, f"label file cannot be read ({error.strerror})"),))
+        return LabelReading(
+            None, (Problem(path, 0, f"label file cannot be read ({error.strerror})", UNREADABLE_LABELS),)
+        )
     except UnicodeDecodeError:
-        return LabelReading(None, (Problem(path, 0, "expected a YOLO label file (text), found binary data"),))
+        return LabelReading(
+            None, (Problem(path, 0, "expected a YOLO label file (text), found binary data", UNREADABLE_LABELS),)
+        )
     boxes: list[LabelledBox] = []
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
@@ -49,7 +58,7 @@ def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelR
         try:
             boxes.append(_parse_line(line.split(), len(names), size))
         except BadBox as error:
-            problems.append(Problem(path, number, f"{error}; the box is left out"))
+            problems.append(left_out(path, number, error))
     return LabelReading(annotation_of(boxes), tuple(problems))
 
 
@@ -73,7 +82,10 @@ def _class_id(field: str, num_classes: int) -> int:
     if not value.is_integer():
         raise BadBox(f"expected a whole number as class id, found {field}")
     if not 0 <= value < num_classes:
-        raise BadBox(f"class id {value:.0f} is outside 0..{num_classes - 1} (the data file has {num_classes} classes)")
+        raise BadBox(
+            f"class id {value:.0f} is outside 0..{num_classes - 1} (the data file has {num_classes} classes)",
+            UNKNOWN_CLASS,
+        )
     return int(value)
 
 
@@ -96,9 +108,9 @@ def _bounding_box(corners: list[float]) -> tuple[float, float, float, float]:
 def _check_box(cx: float, cy: float, w: float, h: float) -> None:
     for name, value in (("cx", cx), ("cy", cy), ("w", w), ("h", h)):
         if not -BORDER_TOLERANCE <= value <= 1 + BORDER_TOLERANCE:
-            raise BadBox(f"{name}={value:g} is outside 0..1 (numbers are shares of the picture's size)")
+            raise BadBox(f"{name}={value:g} is outside 0..1 (numbers are shares of the picture's size)", OUTSIDE)
     if w <= 0 or h <= 0:
-        raise BadBox(f"the box has no area (w={w:g}, h={h:g})")
+        raise BadBox(f"the box has no area (w={w:g}, h={h:g})", NO_AREA)
 
 
 YOLO = LabelFormat(

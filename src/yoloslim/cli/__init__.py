@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from yoloslim import __version__
+from yoloslim.cli.anchors import anchors
 from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
@@ -42,6 +43,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "info": info,
     "check": check,
     "why": why,
+    "anchors": anchors,
     "eval": evaluate,
     "detect": detect,
     "prune": prune,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.data.annotations import LabelledBox, Problem, annotation_of
+from yoloslim.data.annotations import LabelledBox, LabelReading, Problem, annotation_of
 
 
 def test_an_annotation_keeps_the_order_of_its_boxes() -> None:
@@ -32,3 +32,11 @@ def test_an_annotation_of_wrong_shape_is_refused() -> None:
 def test_a_problem_prints_as_one_line_with_its_place() -> None:
     assert str(Problem(Path("a.txt"), 3, "bad")) == "a.txt:3: bad"
     assert str(Problem(Path("a.txt"), 0, "bad")) == "a.txt: bad"
+
+
+def test_a_reading_gives_its_boxes_as_arrays_and_none_where_nothing_is_known() -> None:
+    reading = LabelReading((LabelledBox((1, 2, 3, 4), 5),), ())
+
+    assert reading.annotation is not None
+    assert reading.annotation.boxes.tolist() == [[1, 2, 3, 4]]
+    assert LabelReading(None, ()).annotation is None

@@ -103,6 +103,8 @@ def test_a_size_of_zero_says_nothing(tmp_path: Path) -> None:
         (b"<html></html>", 0, "found <html>"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', 0, "refused"),
         (b'<?xml version="1.0" encoding="no-such"?><annotation/>', 0, "unknown encoding"),
+        (b"<annotation><filename>../../x.jpg</filename></annotation>", 0, "'../../x.jpg', which climbs out of it"),
+        (b"<annotation><filename>a\\..\\..\\x.jpg</filename></annotation>", 0, "which climbs out of it"),
     ],
 )
 def test_a_file_that_is_no_voc_xml_is_a_problem_and_not_a_background(
@@ -117,6 +119,27 @@ def test_a_file_that_is_no_voc_xml_is_a_problem_and_not_a_background(
     (problem,) = reading.problems
     assert problem.line == line
     assert message in problem.message
+
+
+def test_a_billion_laughs_are_refused(tmp_path: Path) -> None:
+    laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    path = tmp_path / "a.xml"
+    path.write_text(
+        f'<!DOCTYPE annotation [<!ENTITY l0 "ha">{laughs}]><annotation><filename>&l9;</filename></annotation>'
+    )
+
+    reading = read_voc(path, NAMES, SIZE)
+
+    assert reading.annotation is None
+    assert "found xml that is refused (EntitiesForbidden" in str(reading.problems[0])
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "b/../a.jpg", "/home/x/a.jpg", "..a.jpg"])
+def test_a_file_name_that_stays_inside_or_is_absolute_does_no_harm_and_is_not_used(tmp_path: Path, name: str) -> None:
+    reading = read(tmp_path, f"<filename>{name}</filename>" + an_object())
+
+    assert reading.annotation is not None
+    assert len(reading.annotation) == 1
 
 
 def test_a_folder_in_place_of_the_file_is_a_problem(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def test_four_corners_in_any_order_are_taken_as_their_bounding_box(tmp_path: Pat
 
     assert reading.annotation is not None
     np.testing.assert_allclose(reading.annotation.boxes, [[60, 10, 140, 50]], atol=1e-4)
+    assert reading.objects is not None
+    np.testing.assert_allclose(reading.objects[0].corners, [100, 10, 140, 30, 100, 50, 60, 30])
 
 
 @pytest.mark.parametrize(

@@ -20,17 +20,19 @@ one pixel outside, which is 1/100 of the side of a 100-pixel picture. Anything b
 
 @dataclass(frozen=True, slots=True)
 class LabelledBox:
-    """One object of a label file.
+    """One object of a label file, with all that formats can say about it; an `Annotation` holds what training needs.
 
     Attributes:
-        xyxy: corners in pixels of the picture.
+        xyxy: the upright box, in pixels of the picture.
         class_id: from 0.
         difficult: whether it is to be ignored in AP and in training.
+        corners: ``x1 y1 .. x4 y4`` in pixels, where the label states four corner points; ``xyxy`` bounds them.
     """
 
     xyxy: tuple[float, float, float, float]
     class_id: int
     difficult: bool = False
+    corners: tuple[float, ...] | None = None
 
 
 def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
@@ -44,6 +46,7 @@ def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
 
 UNREADABLE_PICTURE, UNREADABLE_LABELS = "unreadable picture", "unreadable label file"
 NO_LABELS, SIZE_MISMATCH = "no label files", "other picture size"
+BAD_FILE_NAME, UNLISTED = "file name that is refused", "picture that the labels do not name"
 MALFORMED, UNKNOWN_CLASS, OUTSIDE, NO_AREA = (
     "malformed box",
     "unknown class",
@@ -76,16 +79,21 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class LabelReading:
-    """What could be read from one label file.
+    """What could be read from the labels of one picture.
 
     Attributes:
-        annotation: the good boxes; None when the file as a whole cannot be read, so that nothing is known
-            about its picture (which is then neither background nor usable).
+        objects: the good boxes; None when the labels as a whole cannot be read, so that nothing is known
+            about the picture (which is then neither background nor usable).
         problems: what was left out, and why.
     """
 
-    annotation: Annotation | None
+    objects: tuple[LabelledBox, ...] | None
     problems: tuple[Problem, ...]
+
+    @property
+    def annotation(self) -> Annotation | None:
+        """The good boxes as arrays; None when nothing is known about the picture."""
+        return None if self.objects is None else annotation_of(self.objects)
 
 
 class BadBox(ValueError):
@@ -119,9 +127,11 @@ class LabelFormat:
         suffix: of its files, with the dot.
         folders: for a folder that holds pictures, the names of the folder beside it that may hold their labels.
         read: its reader.
+        class_names: of its data set, in the order of their ids, where the format belongs to one.
     """
 
     name: str
     suffix: str
     folders: dict[str, tuple[str, ...]]
     read: LabelReader
+    class_names: tuple[str, ...] = ()

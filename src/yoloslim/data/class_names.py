@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from yoloslim.cfg.names import read_names
@@ -10,12 +10,15 @@ from yoloslim.data.locations import Places, expand_variables
 from yoloslim.errors import DataError
 
 
-def read_class_names(places: Places, options: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def read_class_names(
+    places: Places, options: Mapping[str, Any], names_in_labels: Callable[[], tuple[str, ...]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Gives the class names, by class id, and the lines to tell the user about where they come from.
 
     Args:
         places: where the data file's paths are looked up.
         options: the data file's options; ``names``, ``nc`` (``classes``) and ``format`` are read.
+        names_in_labels: gives the class names that the labels themselves state, or their format; empty if neither does.
 
     Raises:
         DataError: there are none, their file is missing, or their number is not ``nc``.
@@ -23,7 +26,7 @@ def read_class_names(places: Places, options: Mapping[str, Any]) -> tuple[tuple[
     """
     count = _class_count(places, options)
     if "names" not in options:
-        return _numbered_names(places, options, count)
+        return _unstated_names(places, options, count, names_in_labels())
     names, source, notes = _stated_names(places, options["names"])
     if not names:
         raise DataError(f"{places.file}: names: expected at least one class name, found none")
@@ -44,15 +47,23 @@ def _class_count(places: Places, options: Mapping[str, Any]) -> int | None:
     return next((int(value) for value in counts.values()), None)
 
 
-def _numbered_names(
-    places: Places, options: Mapping[str, Any], count: int | None
+def _unstated_names(
+    places: Places, options: Mapping[str, Any], count: int | None, in_labels: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if in_labels and count in (None, len(in_labels)):
+        return in_labels, (
+            f"{places.file}: no names given: {_shortened(in_labels)} are taken, as the labels have them",
+        )
     if count is None:
         raise DataError(f"{places.file}: expected names (a list, or a .names file), found neither names nor nc")
     if options.get("format") == "voc":
         raise DataError(f"{places.file}: expected names, found none: VOC files state classes by name")
     note = f"{places.file}: no names given: the {count} classes are called 0..{count - 1}"
     return tuple(str(class_id) for class_id in range(count)), (note,)
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _stated_names(places: Places, value: object) -> tuple[tuple[str, ...], str, tuple[str, ...]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import yaml
 
 from yoloslim.cfg.data_options import read_data_options
 from yoloslim.data.class_names import read_class_names
-from yoloslim.data.formats import FORMATS
+from yoloslim.data.formats import FORMATS, SPLIT_FORMATS
 from yoloslim.data.locations import Found, Places, expand_variables
+from yoloslim.data.split_pictures import names_in_labels
+from yoloslim.data.splits import SPLIT_ALIASES, SPLITS, DataFile, Split
 from yoloslim.errors import DataError
 
-SPLITS = ("train", "val", "test")
-SPLIT_ALIASES = {"valid": "val"}
 KEYS = frozenset(
     "train val valid test names nc classes path format labels labels_train labels_val labels_test single_class".split()
 )
@@ -31,64 +30,9 @@ FOREIGN_KEYS = frozenset(
 TRUE_WORDS, FALSE_WORDS = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NULL_WORDS = ("", "~", "null", "Null", "NULL")
 
+__all__ = ["DataFile", "Split", "load_data_file"]
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Where one split's pictures and labels are.
-
-    Attributes:
-        entries: folders, lists or pictures; they exist.
-        labels: the folder of its labels, when the data file names one; it exists.
-        notes: lines to tell the user once: which places were chosen.
-        fault: why the split cannot be used; empty when it can. Kept until someone asks for the split, because data
-            files of others often name test pictures that nobody has.
-    """
-
-    entries: tuple[Path, ...]
-    labels: Path | None = None
-    notes: tuple[str, ...] = ()
-    fault: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A data file, with its paths found.
-
-    Attributes:
-        path: the file itself, as the user wrote it.
-        root: its ``path``, else its folder.
-        names: class names; the index is the class id.
-        splits: by name: train, val, test; those that the file has.
-        format: the label format that the file states; None: to be found from the labels.
-        single_class: whether all classes become the first.
-        notes: lines to tell the user once: what was chosen where the file leaves room.
-    """
-
-    path: Path
-    root: Path
-    names: tuple[str, ...]
-    splits: Mapping[str, Split]
-    format: str | None = None
-    single_class: bool = False
-    notes: tuple[str, ...] = ()
-
-    def split(self, name: str) -> Split:
-        """Gives the split ``name``: train, val (also valid) or test.
-
-        Raises:
-            DataError: the file has no such split, or a path of it does not exist.
-        """
-        split = self.splits.get(SPLIT_ALIASES.get(name, name))
-        if split is None:
-            raise DataError(
-                f"{self.path}: expected a split {name!r}, found {' and '.join(self.splits)}: "
-                f"add `{name}: FOLDER` to the file, or choose --split {next(iter(self.splits))}"
-            )
-        if split.fault:
-            raise DataError(split.fault)
-        return split
 
 
 def load_data_file(path: str | Path) -> DataFile:
@@ -103,11 +47,12 @@ def load_data_file(path: str | Path) -> DataFile:
     _warn_about_unknown_keys(path, options)
     root, root_notes = _find_root(path, options)
     places = Places(path, root)
-    names, name_notes = read_class_names(places, options)
+    label_format = _format(path, options)
     splits = {name: _find_split(places, name, value, options) for name, value in _stated_splits(path, options)}
     split_notes = [note for split in splits.values() for note in split.notes]
+    names, name_notes = read_class_names(places, options, lambda: names_in_labels(path, splits, label_format))
     notes = tuple(dict.fromkeys([*root_notes, *name_notes, *split_notes]))
-    return DataFile(path, root, names, splits, _format(path, options), _flag(path, "single_class", options), notes)
+    return DataFile(path, root, names, splits, label_format, _flag(path, "single_class", options), notes)
 
 
 def _read_options(path: Path) -> dict[str, Any]:
@@ -170,9 +115,10 @@ def _flag(path: Path, key: str, options: Mapping[str, Any]) -> bool:
 
 def _format(path: Path, options: Mapping[str, Any]) -> str | None:
     label_format = options.get("format")
-    if label_format is not None and label_format not in FORMATS:
-        known = " or ".join(FORMATS)
-        raise DataError(f"{path}: format: expected {known}, found {label_format!r}: correct it, or leave it out")
+    known = dict.fromkeys([*FORMATS, *SPLIT_FORMATS])
+    if label_format is not None and label_format not in known:
+        names = ", ".join(known)
+        raise DataError(f"{path}: format: expected one of {names}, found {label_format!r}: correct it, or leave it out")
     return label_format
 
 

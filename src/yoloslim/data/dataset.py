@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.data.annotations import NO_LABELS, UNREADABLE_PICTURE, LabelFormat, LabelReading, Problem
-from yoloslim.data.datafile import DataFile
 from yoloslim.data.formats import FORMATS
 from yoloslim.data.labels import Located, find_format, locate_labels
 from yoloslim.data.listing import list_pictures
 from yoloslim.data.pictures import Picture, read_picture
+from yoloslim.data.split_labels import SplitFormat, SplitLabels
+from yoloslim.data.split_pictures import has_split_labels, match_split, split_format_of
+from yoloslim.data.splits import DataFile, Split
 from yoloslim.errors import DataError
 
 
@@ -25,11 +25,13 @@ class Sample:
 
     Attributes:
         path: the picture.
-        label_path: its label file; None for background, a picture without objects.
+        label_path: its label file, or that of its whole split; None for background, a picture without objects.
+        label_name: what a label file of a whole split calls it; empty where it has a label file of its own.
     """
 
     path: Path
     label_path: Path | None = None
+    label_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,16 @@ class Dataset:
         single_class: whether every class becomes the first.
         problems: what is wrong with the split as a whole, for the user.
         notes: lines to tell the user once.
+        split_labels: the label files that cover the whole split, read; by path.
     """
 
     samples: tuple[Sample, ...]
     label_names: tuple[str, ...]
-    format: LabelFormat
+    format: LabelFormat | SplitFormat
     single_class: bool = False
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    split_labels: Mapping[Path, SplitLabels] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -102,22 +106,31 @@ class Dataset:
 
     def read_labels(self, sample: Sample, size: tuple[int, int]) -> LabelReading:
         """Gives the boxes of ``sample`` without reading its picture, given the picture's (width, height) in pixels."""
+        reading = self._stated_labels(sample, size)
+        if not self.single_class or reading.objects is None:
+            return reading
+        first = tuple(dataclasses.replace(found, class_id=0) for found in reading.objects)
+        return dataclasses.replace(reading, objects=first)
+
+    def _stated_labels(self, sample: Sample, size: tuple[int, int]) -> LabelReading:
         if sample.label_path is None:
-            return LabelReading(Annotation.empty(), ())
-        reading = self.format.read(sample.label_path, self.label_names, size)
-        if self.single_class and reading.annotation is not None:
-            first = np.zeros_like(reading.annotation.class_ids)
-            reading = dataclasses.replace(reading, annotation=dataclasses.replace(reading.annotation, class_ids=first))
-        return reading
+            return LabelReading((), ())
+        if isinstance(self.format, LabelFormat):
+            return self.format.read(sample.label_path, self.label_names, size)
+        return self.split_labels[sample.label_path].read(sample.label_name, size)
 
 
 def load_dataset(data_file: DataFile, split: str) -> Dataset:
-    """Gives the data set of one split: train, val (also valid) or test. No picture and no label file is read.
+    """Gives the data set of one split: train, val (also valid) or test.
+
+    No picture is read, and no label file but one that covers the whole split.
 
     Raises:
-        DataError: the split is not there, or has no picture.
+        DataError: the split is not there, has no picture, or its one label file cannot be read.
     """
     stated = data_file.split(split)
+    if has_split_labels(stated, data_file.format):
+        return _load_split_labels(data_file, stated)
     listings = [list_pictures(entry, data_file.root) for entry in stated.entries]
     label_format = FORMATS[data_file.format] if data_file.format else find_format(listings, stated.labels)
     located = [locate_labels(listing, stated.labels, label_format) for listing in listings]
@@ -129,6 +142,19 @@ def load_dataset(data_file: DataFile, split: str) -> Dataset:
     problems = _missing_labels(data_file, split, located)
     notes = tuple(note for listing in listings for note in listing.notes) + _background_note(samples, problems)
     return Dataset(samples, data_file.names, label_format, data_file.single_class, problems, notes)
+
+
+def _load_split_labels(data_file: DataFile, stated: Split) -> Dataset:
+    matched = match_split(data_file, stated)
+    return Dataset(
+        tuple(Sample(path, entry.labels.path, name) for entry in matched for path, name in entry.pictures),
+        data_file.names,
+        split_format_of(data_file.path, stated, data_file.format),
+        data_file.single_class,
+        tuple(dict.fromkeys(found for entry in matched for found in (*entry.labels.problems, *entry.problems))),
+        tuple(dict.fromkeys(note for entry in matched for note in entry.notes)),
+        {entry.labels.path: entry.labels for entry in matched},
+    )
 
 
 def _missing_labels(data_file: DataFile, split: str, located: list[Located]) -> tuple[Problem, ...]:

@@ -7,8 +7,6 @@ which, and the tools that convert VOC to COCO take the numbers as they are; so d
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,20 +18,16 @@ import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
 from yoloslim.data.annotations import (
-    BORDER_TOLERANCE,
-    NO_AREA,
-    OUTSIDE,
     SIZE_MISMATCH,
-    UNKNOWN_CLASS,
     UNREADABLE_LABELS,
     BadBox,
     LabelFormat,
     LabelledBox,
     LabelReading,
     Problem,
-    annotation_of,
     left_out,
 )
+from yoloslim.data.stated import class_id_of, climbs_out, finite_number, pixel_box
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -51,21 +45,22 @@ def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelRe
     try:
         document = _parse(path)
     except OSError as error:
-        return LabelReading(
-            None, (Problem(path, 0, f"label file cannot be read ({error.strerror})", UNREADABLE_LABELS),)
-        )
+        return _unreadable(path, 0, f"label file cannot be read ({error.strerror})")
     except SAXParseException as error:
         message = f"expected a VOC xml file, found broken xml ({error.getMessage()})"
-        return LabelReading(None, (Problem(path, error.getLineNumber() or 0, message, UNREADABLE_LABELS),))
+        return _unreadable(path, error.getLineNumber() or 0, message)
     except (SAXException, DefusedXmlException, LookupError, ValueError) as error:  # entities, unknown encodings
-        return LabelReading(
-            None,
-            (Problem(path, 0, f"expected a VOC xml file, found xml that is refused ({error})", UNREADABLE_LABELS),),
-        )
+        return _unreadable(path, 0, f"expected a VOC xml file, found xml that is refused ({error})")
     if document.root != "annotation":
-        message = f"expected a VOC xml file with <annotation> as its root, found <{document.root}>"
-        return LabelReading(None, (Problem(path, 0, message, UNREADABLE_LABELS),))
+        return _unreadable(path, 0, f"expected a VOC xml file with <annotation> as its root, found <{document.root}>")
+    if climbs_out(document.filename):
+        message = f"<filename>: expected a file of the data set, found {document.filename!r}, which climbs out of it"
+        return _unreadable(path, 0, f"{message}; the label file is refused")
     return _read_objects(path, document, names, size)
+
+
+def _unreadable(path: Path, line: int, message: str) -> LabelReading:
+    return LabelReading(None, (Problem(path, line, message, UNREADABLE_LABELS),))
 
 
 @dataclass(slots=True)
@@ -73,6 +68,7 @@ class _Document:
     """The few texts of a VOC file that matter here; ``objects`` holds (line, texts by path inside the object)."""
 
     root: str = ""
+    filename: str = ""
     size: dict[str, str] = field(default_factory=dict)
     objects: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
@@ -110,6 +106,8 @@ class _Handler(ContentHandler):
         match self._open[1:]:
             case ["object", *inside] if inside:
                 self.document.objects[-1][1]["/".join(inside)] = self._text.strip()
+            case ["filename"]:
+                self.document.filename = self._text.strip()
             case ["size", side]:
                 self.document.size[side] = self._text.strip()
         self._open.pop()
@@ -130,7 +128,7 @@ def _read_objects(path: Path, document: _Document, names: Sequence[str], size: t
             boxes.append(_read_object(texts, names, size))
         except BadBox as error:
             problems.append(left_out(path, line, error))
-    return LabelReading(annotation_of(boxes), tuple(problems))
+    return LabelReading(tuple(boxes), tuple(problems))
 
 
 def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> list[Problem]:
@@ -143,36 +141,16 @@ def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> li
 
 
 def _read_object(texts: dict[str, str], names: Sequence[str], size: tuple[int, int]) -> LabelledBox:
-    class_id = _class_id(texts.get("name", ""), names)
-    corners = tuple(_corner(texts, corner) for corner in CORNERS)
-    xmin, ymin, xmax, ymax = corners
-    for name, value, side in zip(CORNERS, corners, size * 2, strict=True):
-        if not -BORDER_TOLERANCE * side <= value <= (1 + BORDER_TOLERANCE) * side:
-            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})", OUTSIDE)
-    if xmax <= xmin or ymax <= ymin:
-        raise BadBox(f"the box has no area (xmin={xmin:g} ymin={ymin:g} xmax={xmax:g} ymax={ymax:g})", NO_AREA)
-    return LabelledBox((xmin, ymin, xmax, ymax), class_id, difficult=texts.get("difficult") == "1")
-
-
-def _class_id(name: str, names: Sequence[str]) -> int:
-    if name in names:
-        return names.index(name)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-    raise BadBox(f"class {name!r} is not among the data file's names{hint}", UNKNOWN_CLASS)
+    class_id = class_id_of(texts.get("name", ""), names)
+    xyxy = pixel_box({corner: _corner(texts, corner) for corner in CORNERS}, size)
+    return LabelledBox(xyxy, class_id, difficult=texts.get("difficult") == "1")
 
 
 def _corner(texts: dict[str, str], name: str) -> float:
     text = texts.get(f"bndbox/{name}")
     if text is None:
         raise BadBox(f"expected <bndbox> with <{name}>, found none")
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadBox(f"<{name}>: expected a number, found {text!r}") from None
-    if not math.isfinite(value):
-        raise BadBox(f"<{name}>: expected a finite number, found {text!r}")
-    return value
+    return finite_number(text, f"<{name}>")
 
 
 VOC = LabelFormat(

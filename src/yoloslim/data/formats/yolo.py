@@ -1,6 +1,6 @@
 """YOLO label files: one object a line, ``class cx cy w h``, as shares of the picture's width and height.
 
-Also the oriented form ``class x1 y1 x2 y2 x3 y3 x4 y4`` (four corners), taken as its upright bounding box.
+Also the oriented form ``class x1 y1 x2 y2 x3 y3 x4 y4`` (four corners): the upright box around them, and the corners.
 
 What is accepted: numbers up to `BORDER_TOLERANCE` outside 0..1, and boxes that reach over the border while their
 centre and size are within it (augmentation tools write them); they are kept as written. A class id may be written
@@ -9,7 +9,6 @@ as ``3.0``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from yoloslim.data.annotations import (
     LabelledBox,
     LabelReading,
     Problem,
-    annotation_of,
     left_out,
 )
+from yoloslim.data.stated import Box, bounds, finite_number
 
 BOX_FIELDS = 5
 CORNER_FIELDS = 9
@@ -43,13 +42,9 @@ def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelR
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        return LabelReading(
-            None, (Problem(path, 0, f"label file cannot be read ({error.strerror})", UNREADABLE_LABELS),)
-        )
+        return _unreadable(path, f"label file cannot be read ({error.strerror})")
     except UnicodeDecodeError:
-        return LabelReading(
-            None, (Problem(path, 0, "expected a YOLO label file (text), found binary data", UNREADABLE_LABELS),)
-        )
+        return _unreadable(path, "expected a YOLO label file (text), found binary data")
     boxes: list[LabelledBox] = []
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
@@ -59,7 +54,11 @@ def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelR
             boxes.append(_parse_line(line.split(), len(names), size))
         except BadBox as error:
             problems.append(left_out(path, number, error))
-    return LabelReading(annotation_of(boxes), tuple(problems))
+    return LabelReading(tuple(boxes), tuple(problems))
+
+
+def _unreadable(path: Path, message: str) -> LabelReading:
+    return LabelReading(None, (Problem(path, 0, message, UNREADABLE_LABELS),))
 
 
 def _parse_line(fields: list[str], num_classes: int, size: tuple[int, int]) -> LabelledBox:
@@ -69,48 +68,36 @@ def _parse_line(fields: list[str], num_classes: int, size: tuple[int, int]) -> L
             f"found {len(fields)} fields"
         )
     class_id = _class_id(fields[0], num_classes)
-    numbers = [_number(field) for field in fields[1:]]
-    cx, cy, w, h = numbers if len(fields) == BOX_FIELDS else _bounding_box(numbers)
-    _check_box(cx, cy, w, h)
-    width, height = size
-    corners = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
-    return LabelledBox(corners, class_id)
+    shares = [finite_number(field) for field in fields[1:]]
+    if len(shares) == BOX_FIELDS - 1:
+        cx, cy, w, h = shares
+        return LabelledBox(_checked(cx, cy, w, h, size), class_id)
+    left, top, right, bottom = bounds(shares)
+    xyxy = _checked((left + right) / 2, (top + bottom) / 2, right - left, bottom - top, size)
+    return LabelledBox(
+        xyxy, class_id, corners=tuple(share * side for share, side in zip(shares, size * 4, strict=True))
+    )
 
 
 def _class_id(field: str, num_classes: int) -> int:
-    value = _number(field)
+    value = finite_number(field)
     if not value.is_integer():
         raise BadBox(f"expected a whole number as class id, found {field}")
     if not 0 <= value < num_classes:
-        raise BadBox(
-            f"class id {value:.0f} is outside 0..{num_classes - 1} (the data file has {num_classes} classes)",
-            UNKNOWN_CLASS,
-        )
+        message = f"class id {value:.0f} is outside 0..{num_classes - 1} (the data file has {num_classes} classes)"
+        raise BadBox(message, UNKNOWN_CLASS)
     return int(value)
 
 
-def _number(field: str) -> float:
-    try:
-        value = float(field)
-    except ValueError:
-        raise BadBox(f"expected a number, found {field!r}") from None
-    if not math.isfinite(value):
-        raise BadBox(f"expected a finite number, found {field!r}")
-    return value
-
-
-def _bounding_box(corners: list[float]) -> tuple[float, float, float, float]:
-    xs, ys = corners[0::2], corners[1::2]
-    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
-    return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
-
-
-def _check_box(cx: float, cy: float, w: float, h: float) -> None:
+def _checked(cx: float, cy: float, w: float, h: float, size: tuple[int, int]) -> Box:
+    """Gives the box in pixels, xyxy, of centre, width and height as shares of the picture."""
     for name, value in (("cx", cx), ("cy", cy), ("w", w), ("h", h)):
         if not -BORDER_TOLERANCE <= value <= 1 + BORDER_TOLERANCE:
             raise BadBox(f"{name}={value:g} is outside 0..1 (numbers are shares of the picture's size)", OUTSIDE)
     if w <= 0 or h <= 0:
         raise BadBox(f"the box has no area (w={w:g}, h={h:g})", NO_AREA)
+    width, height = size
+    return (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height
 
 
 YOLO = LabelFormat(

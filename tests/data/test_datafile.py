@@ -198,7 +198,10 @@ def test_a_split_that_is_not_there_is_an_error_that_names_those_that_are(tmp_pat
         ("train: p\nnc: 2\nclasses: 3\n", "nc says 2, classes says 3"),
         ("train: p\nnames: gone.names\n", "gone.names: no such names file (named by "),
         ("train: p\nnc: 2\nformat: voc\n", "VOC files state classes by name"),
-        ("train: p\nnc: 2\nformat: pascal\n", "format: expected one of yolo, voc, coco, found 'pascal'"),
+        (
+            "train: p\nnc: 2\nformat: pascal\n",
+            "expected one of yolo, voc, visdrone, bdd100k, dior, oxfordhand, coco, found 'pascal'",
+        ),
         ("train: p\nnc: 2\nsingle_class: maybe\n", "single_class: expected true or false, found 'maybe'"),
     ],
 )

@@ -325,3 +325,23 @@ def test_the_chess_pieces_are_read_from_their_corners(data_dir: Path) -> None:
 def absolute_data_variable(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable as examples use it, absolute, so that the working folder does not matter."""
     monkeypatch.setenv("YOLOSLIM_TEST_DATA", str(data_dir))
+
+
+def test_dior_has_its_own_lists_and_folders_and_the_upright_boxes_are_read(tmp_path: Path) -> None:
+    put(tmp_path, "JPEGImages-trainval/00001.jpg", "JPEGImages-test/00002.jpg")
+    upright = VOC.replace("bus", "windmill")
+    for folder, text in (("Horizontal Bounding Boxes", upright), ("Oriented Bounding Boxes", "<annotation/>")):
+        (tmp_path / "Annotations" / folder).mkdir(parents=True)
+        for stem in ("00001", "00002"):
+            (tmp_path / "Annotations" / folder / f"{stem}.xml").write_text(text)
+    (tmp_path / "train.txt").write_text("00001\n")
+    (tmp_path / "test.txt").write_text("00002\n")
+    (tmp_path / "a.yaml").write_text("train: train.txt\ntest: test.txt\nformat: dior\n")
+    data_file = load_data_file(tmp_path / "a.yaml")
+
+    for split, folder in (("train", "JPEGImages-trainval"), ("test", "JPEGImages-test")):
+        (loaded,) = load_dataset(data_file, split)
+        assert loaded.sample.path.parent.name == folder
+        assert loaded.annotation is not None
+        assert [data_file.names[class_id] for class_id in loaded.annotation.class_ids] == ["windmill"]
+    assert len(data_file.names) == 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +45,23 @@ def annotation_of(objects: Sequence[LabelledBox]) -> Annotation:
     )
 
 
-UNREADABLE_PICTURE, UNREADABLE_LABELS = "unreadable picture", "unreadable label file"
-NO_LABELS, SIZE_MISMATCH = "no label files", "other picture size"
-BAD_FILE_NAME, UNLISTED = "file name that is refused", "picture that the labels do not name"
-MALFORMED, UNKNOWN_CLASS, OUTSIDE, NO_AREA = (
-    "malformed box",
-    "unknown class",
-    "box outside the picture",
-    "box without area",
-)
-BOX_KINDS = frozenset((MALFORMED, UNKNOWN_CLASS, OUTSIDE, NO_AREA))
+class Kind(StrEnum):
+    """What sort of problem a problem is, to count by; each reads as what it is about."""
+
+    UNREADABLE_PICTURE = "unreadable picture"
+    UNREADABLE_LABELS = "unreadable label file"
+    NO_LABELS = "no label files"
+    SIZE_MISMATCH = "other picture size"
+    BAD_FILE_NAME = "refused file name"
+    UNLISTED = "picture that the labels do not name"
+    MALFORMED = "malformed box"
+    UNKNOWN_CLASS = "unknown class"
+    OUTSIDE = "box outside the picture"
+    NO_AREA = "box without area"
+    IGNORED = "box of no class"
+
+
+BOX_KINDS = frozenset((Kind.MALFORMED, Kind.UNKNOWN_CLASS, Kind.OUTSIDE, Kind.NO_AREA, Kind.IGNORED))
 """Kinds of problems that stand for one box each, which was left out."""
 
 
@@ -65,13 +73,13 @@ class Problem:
         path: the file.
         line: line number, from 1; 0 when the problem belongs to no line.
         message: what was expected, what was found, what happened.
-        kind: what sort of problem it is, to count by; one of the constants above. Empty where nothing is counted.
+        kind: what sort of problem it is; None where nothing is counted by it.
     """
 
     path: Path
     line: int
     message: str
-    kind: str = ""
+    kind: Kind | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
@@ -104,7 +112,7 @@ class BadBox(ValueError):
         kind: of the problem, one of `BOX_KINDS`.
     """
 
-    def __init__(self, message: str, kind: str = MALFORMED) -> None:
+    def __init__(self, message: str, kind: Kind = Kind.MALFORMED) -> None:
         super().__init__(message)
         self.kind = kind
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yoloslim.boxes.annotation import Annotation
-from yoloslim.data.annotations import NO_LABELS, UNREADABLE_PICTURE, LabelFormat, LabelReading, Problem
+from yoloslim.data.annotations import Kind, LabelFormat, LabelReading, Problem
 from yoloslim.data.formats import FORMATS
 from yoloslim.data.labels import Located, find_format, locate_labels
 from yoloslim.data.listing import list_pictures
@@ -99,7 +99,7 @@ class Dataset:
             picture = read_picture(sample.path)
         except DataError as error:
             message = str(error).removeprefix(f"{sample.path}: ")
-            return LoadedSample(sample, None, None, (Problem(sample.path, 0, message, UNREADABLE_PICTURE),))
+            return LoadedSample(sample, None, None, (Problem(sample.path, 0, message, Kind.UNREADABLE_PICTURE),))
         height, width = picture.shape[:2]
         reading = self.read_labels(sample, (width, height))
         return LoadedSample(sample, picture, reading.annotation, reading.problems)
@@ -165,7 +165,7 @@ def _missing_labels(data_file: DataFile, split: str, located: list[Located]) -> 
             0,
             f"{split}: none of {len(found.paths)} pictures has a label file ({found.format.suffix}, looked in "
             f"{', '.join(map(str, found.looked[:3]))}): set `labels` to the folder of the labels",
-            NO_LABELS,
+            Kind.NO_LABELS,
         )
         for found in located
         if found.num_found == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yoloslim.data.annotations import LabelFormat
-from yoloslim.data.formats import FORMATS
+from yoloslim.data.formats import FOUND_FORMATS
 from yoloslim.data.listing import Listing
 
 
@@ -56,7 +56,7 @@ def find_format(listings: Sequence[Listing], labels: Path | None) -> LabelFormat
     def num_found(label_format: LabelFormat) -> int:
         return sum(locate_labels(listing, labels, label_format).num_found for listing in listings)
 
-    return max(FORMATS.values(), key=num_found)
+    return max(FOUND_FORMATS, key=num_found)
 
 
 def _label_folder(parent: Path, folder: Path | None, labels: Path | None, label_format: LabelFormat) -> Path:

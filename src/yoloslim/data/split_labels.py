@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from yoloslim.data.annotations import (
-    BAD_FILE_NAME,
-    SIZE_MISMATCH,
-    BadBox,
-    LabelledBox,
-    LabelReading,
-    Problem,
-    left_out,
-)
+from yoloslim.data.annotations import BadBox, Kind, LabelledBox, LabelReading, Problem, left_out
 from yoloslim.data.stated import climbs_out
 from yoloslim.errors import DataError
 
@@ -69,7 +61,7 @@ class SplitLabels:
         if stated.size is not None and stated.size != size:
             said = f"says that {name} is {stated.size[0]}x{stated.size[1]}, but the picture is {size[0]}x{size[1]}"
             message = f"{said}; boxes are kept as written"
-            problems.append(Problem(self.path, 0, message, SIZE_MISMATCH))
+            problems.append(Problem(self.path, 0, message, Kind.SIZE_MISMATCH))
         for place, found in stated.objects:
             try:
                 boxes.append(self.parse(found, size))
@@ -125,4 +117,4 @@ def stays_inside(name: object) -> bool:
 def refused_name(path: Path, place: str, name: object, num_objects: int) -> Problem:
     """Gives the problem of a picture whose file name is refused."""
     message = f"{place}: expected the name of a picture inside the pictures' folder, found {name!r}"
-    return Problem(path, 0, f"{message}; the picture and its {num_objects} boxes are left out", BAD_FILE_NAME)
+    return Problem(path, 0, f"{message}; the picture and its {num_objects} boxes are left out", Kind.BAD_FILE_NAME)

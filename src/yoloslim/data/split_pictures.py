@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from yoloslim.data.annotations import UNLISTED, Problem
+from yoloslim.data.annotations import Kind, Problem
 from yoloslim.data.formats import FORMATS, SPLIT_FORMATS
 from yoloslim.data.listing import Listing, list_pictures
 from yoloslim.data.split_labels import SplitFormat, SplitLabels, StatedPicture
@@ -156,10 +156,10 @@ def match_pictures(labels: SplitLabels, listings: Sequence[Listing]) -> Matched:
         name = _name_of(picture, labels.pictures, depth)
         if name is None:
             message = f"{labels.path} does not name this picture; it is left out"
-            problems.append(Problem(picture, 0, message, UNLISTED))
+            problems.append(Problem(picture, 0, message, Kind.UNLISTED))
         elif taken.setdefault(name, picture) != picture:
             message = f"{labels.path} has one {name}, taken to be {taken[name]}; this picture is left out"
-            problems.append(Problem(picture, 0, message, UNLISTED))
+            problems.append(Problem(picture, 0, message, Kind.UNLISTED))
         else:
             matched.append((picture, name))
     notes = tuple(note for listing in listings for note in listing.notes)
@@ -174,7 +174,7 @@ def _missing(labels: SplitLabels, listings: Sequence[Listing], taken: Mapping[st
         return []
     where = f"are not in {' or '.join(folders)} (first: {missing[0]})"
     message = f"{len(missing)} of the pictures that it names {where}; they are left out"
-    return [Problem(labels.path, 0, message, UNLISTED)]
+    return [Problem(labels.path, 0, message, Kind.UNLISTED)]
 
 
 def _name_of(picture: Path, names: Mapping[str, StatedPicture], depth: int) -> str | None:

@@ -7,7 +7,7 @@ import math
 import posixpath
 from collections.abc import Mapping, Sequence
 
-from yoloslim.data.annotations import BORDER_TOLERANCE, NO_AREA, OUTSIDE, UNKNOWN_CLASS, BadBox
+from yoloslim.data.annotations import BORDER_TOLERANCE, BadBox, Kind
 
 Box = tuple[float, float, float, float]
 
@@ -44,7 +44,7 @@ def class_id_of(name: str, names: Sequence[str]) -> int:
         return names.index(name)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-    raise BadBox(f"class {name!r} is not among the data file's names{hint}", UNKNOWN_CLASS)
+    raise BadBox(f"class {name!r} is not among the data file's names{hint}", Kind.UNKNOWN_CLASS)
 
 
 def pixel_box(corners: Mapping[str, float], size: tuple[int, int]) -> Box:
@@ -63,9 +63,9 @@ def pixel_box(corners: Mapping[str, float], size: tuple[int, int]) -> Box:
     left, top, right, bottom = corners.values()
     for (name, value), side in zip(corners.items(), size * 2, strict=True):
         if not -BORDER_TOLERANCE * side <= value <= (1 + BORDER_TOLERANCE) * side:
-            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})", OUTSIDE)
+            raise BadBox(f"{name}={value:g} is outside the picture ({size[0]}x{size[1]})", Kind.OUTSIDE)
     if right <= left or bottom <= top:
-        raise BadBox(f"the box has no area ({' '.join(f'{name}={v:g}' for name, v in corners.items())})", NO_AREA)
+        raise BadBox(f"the box has no area ({' '.join(f'{name}={v:g}' for name, v in corners.items())})", Kind.NO_AREA)
     return left, top, right, bottom
 
 

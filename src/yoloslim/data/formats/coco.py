@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from yoloslim.data.annotations import MALFORMED, UNKNOWN_CLASS, BadBox, LabelledBox, Problem
+from yoloslim.data.annotations import BadBox, Kind, LabelledBox, Problem
 from yoloslim.data.split_labels import (
     SplitFormat,
     SplitLabels,
@@ -51,7 +51,7 @@ def read_coco(path: Path, names: Sequence[str]) -> SplitLabels:
     pictures, problems = _pictures(path, content["images"], objects)
     for found in (found for left in objects.values() for found in left):
         message = f"{found[0]}: image_id {found[1].get('image_id')!r} is not among the images; the box is left out"
-        problems.append(Problem(path, 0, message, MALFORMED))
+        problems.append(Problem(path, 0, message, Kind.MALFORMED))
     return SplitLabels(path, pictures, partial(_parse, categories, tuple(names)), tuple(problems), notes)
 
 
@@ -153,7 +153,7 @@ def _size(image: Stated) -> tuple[int, int] | None:
 def _parse(categories: Mapping[int, str], names: Sequence[str], stated: Stated, size: tuple[int, int]) -> LabelledBox:
     category = stated.get("category_id")
     if not isinstance(category, int) or category not in categories:
-        raise BadBox(f"category_id {category!r} is not among the categories", UNKNOWN_CLASS)
+        raise BadBox(f"category_id {category!r} is not among the categories", Kind.UNKNOWN_CLASS)
     class_id = class_id_of(categories[category], names)
     match stated.get("bbox"):
         case [x, y, w, h]:

@@ -17,19 +17,15 @@ from xml.sax.xmlreader import Locator
 import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
-from yoloslim.data.annotations import (
-    SIZE_MISMATCH,
-    UNREADABLE_LABELS,
-    BadBox,
-    LabelFormat,
-    LabelledBox,
-    LabelReading,
-    Problem,
-    left_out,
-)
+from yoloslim.data.annotations import BadBox, Kind, LabelFormat, LabelledBox, LabelReading, Problem, left_out
 from yoloslim.data.stated import class_id_of, climbs_out, finite_number, pixel_box
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+DIOR_CLASS_NAMES = tuple(
+    "airplane airport baseballfield basketballcourt bridge chimney dam Expressway-Service-area Expressway-toll-station "
+    "golffield groundtrackfield harbor ship stadium storagetank tenniscourt trainstation vehicle windmill "
+    "overpass".split()
+)
 
 
 def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelReading:
@@ -60,7 +56,7 @@ def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelRe
 
 
 def _unreadable(path: Path, line: int, message: str) -> LabelReading:
-    return LabelReading(None, (Problem(path, line, message, UNREADABLE_LABELS),))
+    return LabelReading(None, (Problem(path, line, message, Kind.UNREADABLE_LABELS),))
 
 
 @dataclass(slots=True)
@@ -137,7 +133,7 @@ def _size_problems(path: Path, document: _Document, size: tuple[int, int]) -> li
     if not told or (width, height) == (str(size[0]), str(size[1])):
         return []
     message = f"says its picture is {width}x{height}, but the picture is {size[0]}x{size[1]}; boxes are kept as written"
-    return [Problem(path, 0, message, SIZE_MISMATCH)]
+    return [Problem(path, 0, message, Kind.SIZE_MISMATCH)]
 
 
 def _read_object(texts: dict[str, str], names: Sequence[str], size: tuple[int, int]) -> LabelledBox:
@@ -159,3 +155,14 @@ VOC = LabelFormat(
     folders={"JPEGImages": ("Annotations",), "images": ("Annotations", "annotations", "labels")},
     read=read_voc,
 )
+
+DIOR = LabelFormat(
+    name="dior",
+    suffix=".xml",
+    folders=dict.fromkeys(
+        ("JPEGImages-trainval", "JPEGImages-test"), ("Annotations/Horizontal Bounding Boxes", "Annotations")
+    ),
+    read=read_voc,
+    class_names=DIOR_CLASS_NAMES,
+)
+"""DIOR: VOC files, with pictures in two folders, and labels in two: the upright boxes are read, not the oriented."""

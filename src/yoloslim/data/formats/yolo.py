@@ -14,11 +14,8 @@ from pathlib import Path
 
 from yoloslim.data.annotations import (
     BORDER_TOLERANCE,
-    NO_AREA,
-    OUTSIDE,
-    UNKNOWN_CLASS,
-    UNREADABLE_LABELS,
     BadBox,
+    Kind,
     LabelFormat,
     LabelledBox,
     LabelReading,
@@ -58,7 +55,7 @@ def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelR
 
 
 def _unreadable(path: Path, message: str) -> LabelReading:
-    return LabelReading(None, (Problem(path, 0, message, UNREADABLE_LABELS),))
+    return LabelReading(None, (Problem(path, 0, message, Kind.UNREADABLE_LABELS),))
 
 
 def _parse_line(fields: list[str], num_classes: int, size: tuple[int, int]) -> LabelledBox:
@@ -85,7 +82,7 @@ def _class_id(field: str, num_classes: int) -> int:
         raise BadBox(f"expected a whole number as class id, found {field}")
     if not 0 <= value < num_classes:
         message = f"class id {value:.0f} is outside 0..{num_classes - 1} (the data file has {num_classes} classes)"
-        raise BadBox(message, UNKNOWN_CLASS)
+        raise BadBox(message, Kind.UNKNOWN_CLASS)
     return int(value)
 
 
@@ -93,9 +90,9 @@ def _checked(cx: float, cy: float, w: float, h: float, size: tuple[int, int]) ->
     """Gives the box in pixels, xyxy, of centre, width and height as shares of the picture."""
     for name, value in (("cx", cx), ("cy", cy), ("w", w), ("h", h)):
         if not -BORDER_TOLERANCE <= value <= 1 + BORDER_TOLERANCE:
-            raise BadBox(f"{name}={value:g} is outside 0..1 (numbers are shares of the picture's size)", OUTSIDE)
+            raise BadBox(f"{name}={value:g} is outside 0..1 (numbers are shares of the picture's size)", Kind.OUTSIDE)
     if w <= 0 or h <= 0:
-        raise BadBox(f"the box has no area (w={w:g}, h={h:g})", NO_AREA)
+        raise BadBox(f"the box has no area (w={w:g}, h={h:g})", Kind.NO_AREA)
     width, height = size
     return (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height
 

@@ -15,6 +15,8 @@ from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
+from yoloslim.cli.data.check import check as check_data
+from yoloslim.cli.data.stats import stats
 from yoloslim.cli.demo import demo
 from yoloslim.cli.detect import detect
 from yoloslim.cli.eval import evaluate
@@ -53,6 +55,15 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
 for _name, _function in _COMMANDS.items():
     app.command(_name)(command(_function))
 
+_DATA_COMMANDS: dict[str, Callable[..., Result]] = {
+    "check": check_data,
+    "stats": stats,
+}
+data = typer.Typer(help="List, fetch, convert and check data sets.", rich_markup_mode=None, no_args_is_help=True)
+for _name, _function in _DATA_COMMANDS.items():
+    data.command(_name)(command(_function))
+app.add_typer(data, name="data")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and gives its exit code.
@@ -60,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what stands behind ``yoloslim``; those of the process when None.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given in ([], ["data"]):
+        given = [*given, "--help"]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path or class name that the terminal cannot show
     try:

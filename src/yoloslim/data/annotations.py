@@ -59,6 +59,17 @@ class Kind(StrEnum):
     OUTSIDE = "box outside the picture"
     NO_AREA = "box without area"
     IGNORED = "box of no class"
+    NO_LABEL_FILE = "picture without labels"
+    NO_BOXES = "labels without boxes"
+    REPEATED = "repeated box"
+    OVER_BORDER = "box over the border"
+    TURNED = "picture turned by EXIF"
+    GREY = "grey picture"
+    NO_SPLIT = "split that cannot be used"
+    LEAKED = "same picture in two splits"
+    NEARLY_LEAKED = "nearly the same picture in two splits"
+    COPY = "same picture twice in a split"
+    NEARLY_COPY = "nearly the same picture twice in a split"
 
 
 BOX_KINDS = frozenset((Kind.MALFORMED, Kind.UNKNOWN_CLASS, Kind.OUTSIDE, Kind.NO_AREA, Kind.IGNORED))

@@ -6,86 +6,56 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from yoloslim.data.annotations import (
-    BAD_FILE_NAME,
-    MALFORMED,
-    NO_AREA,
-    NO_LABELS,
-    OUTSIDE,
-    SIZE_MISMATCH,
-    UNKNOWN_CLASS,
-    UNLISTED,
-    UNREADABLE_LABELS,
-    UNREADABLE_PICTURE,
-    Problem,
-)
-from yoloslim.data.dataset import Dataset, load_dataset
-from yoloslim.data.inspection import (
-    GREY,
-    NO_BOXES,
-    NO_LABEL_FILE,
-    OVER_BORDER,
-    REPEATED,
-    TURNED,
-    Inspection,
-    inspect_all,
-)
+from yoloslim.data.annotations import Kind, Problem
+from yoloslim.data.dataset import Dataset, load_datasets
+from yoloslim.data.inspection import Inspection, inspect_all
 from yoloslim.data.likeness import find_alike
 from yoloslim.data.splits import DataFile
-from yoloslim.errors import DataError
 
 Severity = Literal["error", "warning", "note"]
 
-NO_SPLIT = "split that cannot be used"
-LEAKED, NEARLY_LEAKED = "picture of two splits", "picture nearly of two splits"
-COPY, NEARLY_COPY = "picture twice in a split", "picture nearly twice in a split"
-
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of problem.
+class Verdict:
+    """How bad a kind of problem is.
 
     Attributes:
-        name: as in ``Problem.kind``.
         severity: ``error`` where something that the files say is lost or untrue, or figures measured on the set are;
             ``warning`` where a person should look; ``note`` for what is good to know.
         effect: what it does to training or measuring, and what to do.
     """
 
-    name: str
     severity: Severity
     effect: str
 
 
-_LEFT_OUT = "the box is left out: what it marks is trained as background; correct the label"
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(UNREADABLE_PICTURE, "error", "it and its boxes are left out; fetch it again"),
-        Kind(UNREADABLE_LABELS, "error", "nothing true is known of the picture, so it is left out"),
-        Kind(NO_LABELS, "error", "every picture is trained as background; say where the labels are"),
-        Kind(BAD_FILE_NAME, "error", "the picture and its boxes are left out"),
-        Kind(MALFORMED, "error", _LEFT_OUT),
-        Kind(UNKNOWN_CLASS, "error", f"{_LEFT_OUT}, or the names"),
-        Kind(OUTSIDE, "error", _LEFT_OUT),
-        Kind(NO_AREA, "error", _LEFT_OUT),
-        Kind(SIZE_MISMATCH, "error", "the boxes are used as written and lie in the wrong place if the picture was changed"),
-        Kind(LEAKED, "error", "what is measured on it was learnt by heart: keep it in one split"),
-        Kind(NO_SPLIT, "warning", "commands that need it will refuse the data file"),
-        Kind(UNLISTED, "warning", "it is left out"),
-        Kind(NEARLY_LEAKED, "warning", "figures are too good where a picture like it was trained on"),
-        Kind(COPY, "warning", "it counts twice, in training and in figures"),
-        Kind(REPEATED, "warning", "it weighs twice in training, and one of the two is always missed in AP"),
-        Kind(NO_LABEL_FILE, "warning", "it is trained as background; right only if it shows none of the classes"),
-        Kind(NO_BOXES, "warning", "the picture is trained as background; right only if it shows none of the classes"),
-        Kind(TURNED, "warning", "boxes are laid on the turned picture; tools that ignore EXIF drew them on the stored one"),
-        Kind(NEARLY_COPY, "note", "it adds little"),
-        Kind(OVER_BORDER, "note", "it is cut at the border in training, and compared whole in AP"),
-        Kind(GREY, "note", "it is read as three equal channels"),
-        Kind("", "warning", "see the message"),
-    )
+_LEFT_OUT = "the box is left out, and what it marks is trained as background: correct the label"
+_BACKGROUND = "it is trained as background: right only if it shows none of the classes"
+VERDICTS = {
+    Kind.UNREADABLE_PICTURE: Verdict("error", "it is left out with its boxes: fetch it again"),
+    Kind.UNREADABLE_LABELS: Verdict("error", "nothing true is known of the picture, so it is left out"),
+    Kind.NO_LABELS: Verdict("error", "every picture is trained as background: say where the labels are"),
+    Kind.BAD_FILE_NAME: Verdict("error", "the picture is left out with its boxes"),
+    Kind.MALFORMED: Verdict("error", _LEFT_OUT),
+    Kind.UNKNOWN_CLASS: Verdict("error", f"{_LEFT_OUT}, or the names"),
+    Kind.OUTSIDE: Verdict("error", _LEFT_OUT),
+    Kind.NO_AREA: Verdict("error", _LEFT_OUT),
+    Kind.SIZE_MISMATCH: Verdict("error", "boxes are used as written: wrong if the picture was resized or turned since"),
+    Kind.LEAKED: Verdict("error", "figures on it measure what was learnt by heart: keep it in one split"),
+    Kind.NO_SPLIT: Verdict("warning", "commands that need it refuse the data file"),
+    Kind.UNLISTED: Verdict("warning", "it is left out"),
+    Kind.NEARLY_LEAKED: Verdict("warning", "look at both: figures may measure what was learnt by heart"),
+    Kind.COPY: Verdict("warning", "it counts twice, in training and in figures"),
+    Kind.REPEATED: Verdict("warning", "it weighs twice in training, and in AP one of the two is always missed"),
+    Kind.NO_LABEL_FILE: Verdict("warning", _BACKGROUND),
+    Kind.NO_BOXES: Verdict("warning", _BACKGROUND),
+    Kind.TURNED: Verdict("warning", "boxes are laid on the turned picture: wrong if they were drawn on the stored one"),
+    Kind.NEARLY_COPY: Verdict("note", "it adds little to training, and to what figures are worth"),
+    Kind.OVER_BORDER: Verdict("note", "it is cut at the border in training, and compared whole in AP"),
+    Kind.IGNORED: Verdict("note", "it is left out, as its data set means it"),
+    Kind.GREY: Verdict("note", "it is read as three equal channels"),
 }
-"""Kinds of problems by name, the worst first; the last is for what has no other."""
+"""What is to be said of each kind of problem, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +74,12 @@ class Report:
 
     def by_kind(self) -> dict[Kind, tuple[Problem, ...]]:
         """Gives the problems of every kind that there is one of, the worst kinds first."""
-        found = {kind: [p for p in self.problems if KINDS.get(p.kind, KINDS[""]) is kind] for kind in KINDS.values()}
-        return {kind: tuple(problems) for kind, problems in found.items() if problems}
+        found = {kind: tuple(problem for problem in self.problems if problem.kind is kind) for kind in VERDICTS}
+        return {kind: problems for kind, problems in found.items() if problems}
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Gives the number of pictures that are listed, and of good boxes, of every split."""
+        return {name: (len(its), sum(found.num_boxes or 0 for found in its)) for name, its in self.inspections.items()}
 
 
 Progress = Callable[[str, int, int], None]
@@ -119,7 +93,8 @@ def check(data_file: DataFile, progress: Progress | None = None) -> Report:
         DataError: none of its splits can be used.
     """
     tell = progress or (lambda what, done, total: None)
-    datasets, problems = _usable_splits(data_file)
+    datasets, faults = load_datasets(data_file)
+    problems = list(faults)
     total, done = sum(map(len, datasets.values())), 0
     inspections: dict[str, tuple[Inspection, ...]] = {}
     for name, dataset in datasets.items():
@@ -136,24 +111,11 @@ def check(data_file: DataFile, progress: Progress | None = None) -> Report:
     return Report(datasets, inspections, tuple(dict.fromkeys(problems)))
 
 
-def _usable_splits(data_file: DataFile) -> tuple[dict[str, Dataset], list[Problem]]:
-    datasets, problems, errors = dict[str, Dataset](), list[Problem](), list[DataError]()
-    for name in data_file.splits:
-        try:
-            datasets[name] = load_dataset(data_file, name)
-        except DataError as error:
-            errors.append(error)
-            problems.append(Problem(data_file.path, 0, f"{name}: {error}", NO_SPLIT))
-    if not datasets:
-        raise errors[0]
-    return datasets, problems
-
-
 def _own_problems(dataset: Dataset, inspections: Sequence[Inspection]) -> Iterator[Problem]:
     """Problems of single samples; where no picture has a label file, one line about that is enough."""
-    has_none = any(problem.kind == NO_LABELS for problem in dataset.problems)
+    has_none = any(problem.kind is Kind.NO_LABELS for problem in dataset.problems)
     for problem in (problem for inspection in inspections for problem in inspection.problems):
-        if not (has_none and problem.kind == NO_LABEL_FILE):
+        if not (has_none and problem.kind is Kind.NO_LABEL_FILE):
             yield problem
 
 
@@ -164,20 +126,17 @@ class _Picture:
     split: str
     inspection: Inspection
 
-    def __str__(self) -> str:
-        return f"{self.inspection.sample.path} of {self.split}"
-
 
 def _copies(pictures: Sequence[_Picture]) -> Iterator[Problem]:
     """Pictures whose files are equal byte for byte to one before."""
     by_digest: dict[bytes, dict[str, _Picture]] = {}
     for picture in pictures:
-        first_of = by_digest.setdefault(picture.inspection.digest, {})
-        if picture.split in first_of:
-            yield _likeness(picture, first_of[picture.split], "is byte for byte", COPY)
+        firsts = by_digest.setdefault(picture.inspection.digest, {})
+        if picture.split in firsts:
+            yield _likeness(picture, firsts[picture.split], "is byte for byte", Kind.COPY)
         else:
-            yield from (_likeness(picture, other, "is byte for byte", LEAKED) for other in first_of.values())
-            first_of[picture.split] = picture
+            yield from (_likeness(picture, other, "is byte for byte", Kind.LEAKED) for other in firsts.values())
+            firsts[picture.split] = picture
 
 
 def _alike(
@@ -189,9 +148,11 @@ def _alike(
     groups = [splits.index(picture.split) for picture in firsts]
     for like in find_alike(small, groups, lambda done: progress(done, len(firsts))):
         picture, earlier = firsts[like.picture], firsts[like.earlier]
-        kind = NEARLY_COPY if picture.split == earlier.split else NEARLY_LEAKED
-        yield _likeness(picture, earlier, "shows nearly what is on", kind)
+        kind = Kind.NEARLY_COPY if picture.split == earlier.split else Kind.NEARLY_LEAKED
+        yield _likeness(picture, earlier, "shows nearly the same as", kind)
 
 
-def _likeness(picture: _Picture, earlier: _Picture, words: str, kind: str) -> Problem:
-    return Problem(picture.inspection.sample.path, 0, f"(in {picture.split}) {words} {earlier}", kind)
+def _likeness(picture: _Picture, earlier: _Picture, words: str, kind: Kind) -> Problem:
+    path, other = picture.inspection.sample.path, earlier.inspection.sample.path
+    where = "" if picture.split == earlier.split else f" of {earlier.split}"
+    return Problem(path, 0, f"in {picture.split}, {words} {other}{where}", kind)

@@ -144,6 +144,26 @@ def load_dataset(data_file: DataFile, split: str) -> Dataset:
     return Dataset(samples, data_file.names, label_format, data_file.single_class, problems, notes)
 
 
+def load_datasets(data_file: DataFile) -> tuple[dict[str, Dataset], tuple[Problem, ...]]:
+    """Gives the data sets of all splits that can be used, by name, and why others cannot.
+
+    Raises:
+        DataError: none can.
+    """
+    datasets, errors = dict[str, Dataset](), dict[str, DataError]()
+    for name in data_file.splits:
+        try:
+            datasets[name] = load_dataset(data_file, name)
+        except DataError as error:
+            errors[name] = error
+    if not datasets:
+        raise next(iter(errors.values()))
+    problems = (
+        Problem(data_file.path, 0, f"{name} cannot be used: {why}", Kind.NO_SPLIT) for name, why in errors.items()
+    )
+    return datasets, tuple(problems)
+
+
 def _load_split_labels(data_file: DataFile, stated: Split) -> Dataset:
     matched = match_split(data_file, stated)
     return Dataset(

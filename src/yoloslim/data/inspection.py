@@ -11,16 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from yoloslim.boxes.iou import pairwise_iou
-from yoloslim.data.annotations import BORDER_TOLERANCE, UNREADABLE_PICTURE, LabelledBox, Problem, annotation_of
+from yoloslim.data.annotations import BORDER_TOLERANCE, Kind, LabelledBox, Problem, annotation_of
 from yoloslim.data.dataset import Dataset, Sample
 from yoloslim.data.headers import UPRIGHT, parse_header
 from yoloslim.data.likeness import Thumbnail, thumbnail
 from yoloslim.data.pictures import Picture, decode_picture, read_content
 from yoloslim.errors import DataError
-
-NO_LABEL_FILE, NO_BOXES = "picture without labels", "labels without boxes"
-REPEATED, OVER_BORDER = "repeated box", "box over the border"
-TURNED, GREY = "picture turned by EXIF", "grey picture"
 
 SAME_BOX_IOU = 0.9
 """Overlap from which two boxes of a class are one object: labelling tools paste copies a pixel or two aside."""
@@ -66,7 +62,7 @@ def inspect(dataset: Dataset, sample: Sample) -> Inspection:
         picture = decode_picture(content, sample.path)
     except DataError as error:
         message = str(error).removeprefix(f"{sample.path}: ")
-        return Inspection(sample, (Problem(sample.path, 0, message, UNREADABLE_PICTURE),))
+        return Inspection(sample, (Problem(sample.path, 0, message, Kind.UNREADABLE_PICTURE),))
     size = (picture.shape[1], picture.shape[0])
     reading = dataset.read_labels(sample, size)
     problems = [*reading.problems, *_picture_problems(sample, picture, content)]
@@ -90,9 +86,9 @@ def repeated_boxes(objects: Sequence[LabelledBox]) -> list[tuple[int, int]]:
 
 def _background(sample: Sample) -> Problem:
     if sample.label_path is None:
-        return Problem(sample.path, 0, "has no label file", NO_LABEL_FILE)
+        return Problem(sample.path, 0, "has no label file", Kind.NO_LABEL_FILE)
     place = f" for {sample.label_name}" if sample.label_name else ""
-    return Problem(sample.label_path, 0, f"has no box{place}", NO_BOXES)
+    return Problem(sample.label_path, 0, f"has no box{place}", Kind.NO_BOXES)
 
 
 def _box_problems(
@@ -101,20 +97,21 @@ def _box_problems(
     path = sample.label_path or sample.path
     told = [f"{names[found.class_id]} {' '.join(f'{side:g}' for side in np.round(found.xyxy, 1))}" for found in objects]
     for index, earlier in repeated_boxes(objects):
-        yield Problem(path, 0, f"the box {told[index]} repeats the box {told[earlier]} (xyxy, pixels)", REPEATED)
+        yield Problem(path, 0, f"the box {told[index]} (xyxy, pixels) repeats {told[earlier]}", Kind.REPEATED)
     boxes, sides = annotation_of(objects).boxes, np.array(size)
     beyond = np.maximum(-boxes[:, :2], boxes[:, 2:] - sides) > BORDER_TOLERANCE * sides
     for index in np.flatnonzero(beyond.any(1)):
-        yield Problem(path, 0, f"the box {told[index]} (xyxy, pixels) reaches out of {size[0]}x{size[1]}", OVER_BORDER)
+        message = f"the box {told[index]} (xyxy, pixels) reaches out of the picture ({size[0]}x{size[1]})"
+        yield Problem(path, 0, message, Kind.OVER_BORDER)
 
 
 def _picture_problems(sample: Sample, picture: Picture, content: bytes) -> Iterator[Problem]:
     header = parse_header(content)
     if header is not None and header.orientation != UPRIGHT:
         message = f"EXIF orientation {header.orientation}: it is seen as {header.size[0]}x{header.size[1]}"
-        yield Problem(sample.path, 0, message, TURNED)
+        yield Problem(sample.path, 0, message, Kind.TURNED)
     if _is_grey(picture[::GREY_STEP, ::GREY_STEP]) and _is_grey(picture):
-        yield Problem(sample.path, 0, "has no colour", GREY)
+        yield Problem(sample.path, 0, "has no colour", Kind.GREY)
 
 
 def _is_grey(picture: Picture) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.placement import ResizeMode
-from yoloslim.data.annotations import UNREADABLE_PICTURE, LabelReading, Problem
+from yoloslim.data.annotations import Kind, LabelReading, Problem
 from yoloslim.data.dataset import Dataset, Sample
 from yoloslim.data.geometry import cut, joined
 from yoloslim.data.headers import read_header
@@ -95,5 +95,5 @@ def _read(dataset: Dataset, sample: Sample) -> tuple[tuple[int, int], LabelReadi
         size = read_header(sample.path).size
     except DataError as error:
         message = str(error).removeprefix(f"{sample.path}: ")
-        return (0, 0), LabelReading(None, (Problem(sample.path, 0, message, UNREADABLE_PICTURE),))
+        return (0, 0), LabelReading(None, (Problem(sample.path, 0, message, Kind.UNREADABLE_PICTURE),))
     return size, dataset.read_labels(sample, size)

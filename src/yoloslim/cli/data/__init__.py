@@ -1,0 +1,1 @@
+"""``yoloslim data``: one module a sub-command."""

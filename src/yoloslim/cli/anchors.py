@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from yoloslim.data.survey import Survey
     from yoloslim.zoo.anchors import Anchors
 
+_DEFAULT_COUNT = 9
+
 
 def anchors(
     session: Session,
@@ -67,7 +69,7 @@ class _Start:
         anchors: those that its heads use.
     """
 
-    count: int = 9
+    count: int = _DEFAULT_COUNT
     text: str = ""
     size: tuple[int, int] = (416, 416)
     anchors: Anchors = ()
@@ -84,7 +86,7 @@ def _start(cfg: str, count: int | None) -> _Start:
     from yoloslim.graph.head_anchors import anchors_in_use
 
     if not cfg:
-        return _Start(count or _Start.count)
+        return _Start(count or _DEFAULT_COUNT)
     text = _cfg_text(cfg)
     graph = parse_cfg(text, cfg)
     anchors = anchors_in_use(graph)

@@ -74,8 +74,11 @@ class Report:
 
     def by_kind(self) -> dict[Kind, tuple[Problem, ...]]:
         """Gives the problems of every kind that there is one of, the worst kinds first."""
-        found = {kind: tuple(problem for problem in self.problems if problem.kind is kind) for kind in VERDICTS}
-        return {kind: problems for kind, problems in found.items() if problems}
+        found: dict[Kind, list[Problem]] = {kind: [] for kind in VERDICTS}
+        for problem in self.problems:
+            assert problem.kind is not None, problem  # a kind that is not counted would pass silently
+            found[problem.kind].append(problem)
+        return {kind: tuple(problems) for kind, problems in found.items() if problems}
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Gives the number of pictures that are listed, and of good boxes, of every split."""

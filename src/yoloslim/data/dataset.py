@@ -158,10 +158,8 @@ def load_datasets(data_file: DataFile) -> tuple[dict[str, Dataset], tuple[Proble
             errors[name] = error
     if not datasets:
         raise next(iter(errors.values()))
-    problems = (
-        Problem(data_file.path, 0, f"{name} cannot be used: {why}", Kind.NO_SPLIT) for name, why in errors.items()
-    )
-    return datasets, tuple(problems)
+    told = {name: f"{name} cannot be used ({error})" for name, error in errors.items()}
+    return datasets, tuple(Problem(data_file.path, 0, message, Kind.NO_SPLIT) for message in told.values())
 
 
 def _load_split_labels(data_file: DataFile, stated: Split) -> Dataset:

@@ -100,7 +100,7 @@ def _box_problems(
         yield Problem(path, 0, f"the box {told[index]} (xyxy, pixels) repeats {told[earlier]}", Kind.REPEATED)
     boxes, sides = annotation_of(objects).boxes, np.array(size)
     beyond = np.maximum(-boxes[:, :2], boxes[:, 2:] - sides) > BORDER_TOLERANCE * sides
-    for index in np.flatnonzero(beyond.any(1)):
+    for index in np.flatnonzero(beyond.any(1)).tolist():
         message = f"the box {told[index]} (xyxy, pixels) reaches out of the picture ({size[0]}x{size[1]})"
         yield Problem(path, 0, message, Kind.OVER_BORDER)
 

@@ -71,22 +71,21 @@ def find_alike(
         return []
     coarse = np.stack([_coarse(thumbnails[index]) for index in shown])
     mirrored = np.stack([_coarse(thumbnails[index][:, ::-1]) for index in shown])
-    of_group = np.array(groups)[shown]
-    columns = [np.flatnonzero(of_group == group) for group in range(of_group.max() + 1)]
+    members = [np.flatnonzero(np.array(groups)[shown] == group) for group in range(max(groups) + 1)]
     step, found = max(1, BLOCK_PAIRS // len(shown)), list[Like]()
     for start in range(0, len(shown), step):
-        rows = np.arange(start, min(start + step, len(shown)))
-        likeness = np.maximum(coarse[rows] @ coarse.T, mirrored[rows] @ coarse.T)
-        likeness[rows[:, None] <= np.arange(len(shown))] = 0  # only with earlier ones
-        for row, values in zip(rows, likeness, strict=True):
-            for its in columns:
-                candidates = shown[its[_likeliest(values[its])]]
+        stop = min(start + step, len(shown))
+        likeness = np.maximum(coarse[start:stop] @ coarse[:stop].T, mirrored[start:stop] @ coarse[:stop].T)
+        for row, values in zip(range(start, stop), likeness, strict=True):
+            for its in members:
+                earlier = its[: np.searchsorted(its, row)]
+                candidates = shown[earlier[_likeliest(values[earlier])]].tolist()
                 picture = thumbnails[shown[row]]
-                best = next((other for other in candidates if are_alike(picture, thumbnails[other])), None)
-                if best is not None:
-                    found.append(Like(int(shown[row]), int(best)))
+                like = next((other for other in candidates if are_alike(picture, thumbnails[other])), None)
+                if like is not None:
+                    found.append(Like(int(shown[row]), like))
         if progress is not None:
-            progress(int(shown[rows[-1]]) + 1)
+            progress(int(shown[stop - 1]) + 1)
     return found
 
 
@@ -126,13 +125,13 @@ def _difference(first: Copy, second: Copy) -> float:
     as_they_are = _greatest(first - second)
     if as_they_are <= MAX_DIFFERENCE:
         return as_they_are
-    placement = np.eye(2, 3, dtype=np.float32)
+    start, everywhere = np.eye(2, 3, dtype=np.float32), np.ones((SIDE, SIDE), np.uint8)
     try:
-        _, placement = cv2.findTransformECC(first, second, placement, cv2.MOTION_AFFINE, ECC_STOP, None, ECC_BLUR)
+        _, placement = cv2.findTransformECC(first, second, start, cv2.MOTION_AFFINE, ECC_STOP, everywhere, ECC_BLUR)
     except cv2.error:  # it found no placement: they have little in common
         return as_they_are
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(second, placement, (SIDE, SIDE), flags=flags)
+    laid = np.asarray(cv2.warpAffine(second, placement, (SIDE, SIDE), flags=flags), np.float32)
     covered = cv2.warpAffine(np.ones_like(second), placement, (SIDE, SIDE), flags=flags) > 0.99
     if covered.mean() < MIN_COVERED:
         return as_they_are
@@ -141,7 +140,7 @@ def _difference(first: Copy, second: Copy) -> float:
 
 
 def _scaled(copy: Copy, where: NDArray[np.bool_]) -> Copy:
-    return (copy - copy[where].mean()) / max(float(copy[where].std()), 1e-3)
+    return np.asarray((copy - copy[where].mean()) / max(float(copy[where].std()), 1e-3), np.float32)
 
 
 def _greatest(difference: Copy) -> float:

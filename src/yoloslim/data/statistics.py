@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def _class_counts(survey: Survey) -> tuple[ClassCount, ...]:
     return tuple(ClassCount(name, num_boxes, num_pictures) for name, num_boxes, num_pictures in rows)
 
 
-def _spread(values: NDArray[np.generic]) -> Spread:
+def _spread(values: NDArray[Any]) -> Spread:
     if not len(values):
         return Spread(0, 0, 0, 0, 0)
     return Spread(*(float(value) for value in np.quantile(values, [0, 0.1, 0.5, 0.9, 1])))

@@ -55,7 +55,8 @@ class Survey:
             fitted = np.maximum(1, np.round(self.picture_sizes * scales))
         else:
             fitted = np.broadcast_to(wanted, self.picture_sizes.shape)
-        return self.box_sizes * (fitted / self.picture_sizes)[self.pictures]
+        sizes: NDArray[np.float64] = self.box_sizes * (fitted / self.picture_sizes)[self.pictures]
+        return sizes
 
     def trained_sizes(self, size: tuple[int, int], resize: ResizeMode) -> NDArray[np.float64]:
         """Gives `sizes_at` for the boxes that are trained on: without the difficult ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +76,7 @@ def plot_boxes(path: Path, surveys: Mapping[str, Survey], size: tuple[int, int],
         OutputError: the file cannot be written.
     """
     if not any(len(found.boxes) for found in surveys.values()):
-        raise DataError(
-            f"expected boxes to plot, found none in {sum(len(s.picture_sizes) for s in surveys.values())} pictures"
-        )
+        raise DataError(f"expected boxes to plot, found none in {' and '.join(surveys)}")
     figure = _figure(11, 9)
     ((sizes, sides), (shapes, counts)) = figure.subplots(2, 2)
     where = f"pixels at {size[0]}x{size[1]}, {resize}"
@@ -106,7 +104,8 @@ def _plot_sizes(axes: Axes, sizes: NDArray[np.float64]) -> None:
     from matplotlib.colors import LogNorm
 
     edges = _log_edges({"": sizes.reshape(-1)})
-    *_, image = axes.hist2d(*np.clip(sizes, edges[0], edges[-1]).T, bins=[edges, edges], norm=LogNorm(), cmap="viridis")
+    widths, heights = np.clip(sizes, edges[0], edges[-1]).T
+    *_, image = axes.hist2d(widths, heights, [edges, edges], norm=LogNorm(), cmap="viridis")
     axes.figure.colorbar(image, ax=axes, label="boxes", format="{x:,.0f}")
     axes.set(xscale="log", yscale="log", aspect="equal")
     axes.axline((edges[0], edges[0]), (edges[-1], edges[-1]), color="grey", linewidth=0.8, linestyle=":")
@@ -119,9 +118,8 @@ def _plot_shares(axes: Axes, values: Values, edges_of: Callable[[Values], NDArra
 
     edges = edges_of(values)
     for split, its in values.items():
-        weights = np.full(len(its), 1 / max(len(its), 1))
-        inside = np.clip(its, edges[0], edges[-1])
-        axes.hist(inside, edges, weights=weights, histtype="step", linewidth=1.6, label=split, color=_COLOURS[split])
+        shares = np.histogram(np.clip(its, edges[0], edges[-1]), edges)[0] / max(len(its), 1)
+        axes.stairs(shares, edges, linewidth=1.6, label=split, color=_COLOURS[split])
     axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_xlim(edges[0], edges[-1])
@@ -130,14 +128,14 @@ def _plot_shares(axes: Axes, values: Values, edges_of: Callable[[Values], NDArra
 
 def _log_edges(values: Values) -> NDArray[np.float64]:
     least, most = np.quantile(np.concatenate(list(values.values())), [1 - _SHOWN_SHARE, _SHOWN_SHARE])
-    return np.geomspace(least / 1.1, most * 1.1, _BINS + 1)
+    return np.geomspace(least / 1.1, most * 1.1, _BINS + 1).astype(np.float64)
 
 
 def _count_edges(values: Values) -> NDArray[np.float64]:
     """Gives edges between whole numbers, several numbers to a bin where there are many."""
     most = max(int(its.max(initial=0)) for its in values.values())
     step = -(-(most + 1) // _BINS)
-    return np.arange(0, most + step + 1, step) - 0.5
+    return np.arange(0, most + step + 1, step).astype(np.float64) - 0.5
 
 
 def _write_plain_numbers(axes: Axes) -> None:
@@ -151,7 +149,7 @@ def _write_plain_numbers(axes: Axes) -> None:
             axis.set_major_formatter("{x:g}")
 
 
-def _finish(axes: Axes, grid: str) -> None:
+def _finish(axes: Axes, grid: Literal["x", "both"]) -> None:
     axes.grid(axis=grid, alpha=0.3)
     axes.set_axisbelow(True)
     axes.legend(frameon=False)

@@ -41,7 +41,7 @@ def _show(session: Session, report: Report) -> None:
         session.print(f"{name}: {pictures:,} pictures, {boxes:,} boxes")
     for kind, problems in report.by_kind().items():
         verdict = VERDICTS[kind]
-        session.print(f"\n{verdict.severity}: {kind}: {len(problems):,}; {verdict.effect}")
+        session.print(f"\n{verdict.severity}: {kind} ({len(problems):,}): {verdict.effect}")
         for problem in problems[:_SHOWN]:
             session.print(f"  {problem}")
         if len(problems) > _SHOWN:

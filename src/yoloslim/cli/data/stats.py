@@ -39,8 +39,8 @@ def stats(
     _show_classes(session, numbers)
     plots = {} if out is None else {"classes": out / "classes.png", "boxes": out / "boxes.png"}
     if plots:
-        plot_classes(plots["classes"], surveys)
         plot_boxes(plots["boxes"], surveys, (width, height), resize)
+        plot_classes(plots["classes"], surveys)
         session.print(f"wrote {plots['classes']} and {plots['boxes']}")
     splits = {split: asdict(found) for split, found in numbers.items()}
     return {"splits": splits, "size": [width, height], "resize": resize, "plots": list(plots.values())}

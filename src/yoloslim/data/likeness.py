@@ -27,7 +27,7 @@ Thumbnail = NDArray[np.uint8]
 """A picture in small: shape (32, 32), grey."""
 
 SIDE, COARSE_SIDE = 32, 16
-MIN_CORRELATION = 0.8  # of the coarse copies
+MIN_CORRELATION = 0.7  # of the coarse copies
 CANDIDATES = 4  # of each picture that are looked at closely
 MAX_DIFFERENCE = 0.4  # in deviations of the copy; in real data, differences of single objects begin near it
 MIN_COVERED = 0.6  # share of one copy that the other must cover when it is laid on it
@@ -35,7 +35,7 @@ MIN_CONTRAST = 4.0  # deviation, in grey levels, below which a picture shows not
 BLOCK_PAIRS = 1 << 23  # that are held at a time
 
 ECC_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
-ECC_BLUR = 3  # pixels
+ECC_BLUR = 1  # pixels
 
 Copy = NDArray[np.float32]
 

@@ -10,8 +10,9 @@ from yoloslim import __version__
 from yoloslim.cli import main
 
 COMMANDS = [
-    *("demo", "train", "tune", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "export", "convert"),
-    *("data list", "data fetch"),
+    *("demo", "train", "tune", "compress", "zoo", "cfg", "info", "check", "why", "anchors"),
+    *("eval", "detect", "prune", "export", "convert", "plan diff"),
+    *("data list", "data fetch", "data convert", "data check", "data stats"),
 ]
 
 

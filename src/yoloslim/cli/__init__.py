@@ -10,13 +10,16 @@ from typing import Annotated
 import typer
 
 from yoloslim import __version__
+from yoloslim.cli.anchors import anchors
 from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
+from yoloslim.cli.data.check import check as check_data
 from yoloslim.cli.data.convert import convert as convert_data
 from yoloslim.cli.data.fetch import fetch
 from yoloslim.cli.data.list import list_sets
+from yoloslim.cli.data.stats import stats
 from yoloslim.cli.demo import demo
 from yoloslim.cli.detect import detect
 from yoloslim.cli.eval import evaluate
@@ -50,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "info": info,
     "check": check,
     "why": why,
+    "anchors": anchors,
     "eval": evaluate,
     "detect": detect,
     "prune": prune,
@@ -63,6 +67,8 @@ _DATA_COMMANDS: dict[str, Callable[..., Result]] = {
     "list": list_sets,
     "fetch": fetch,
     "convert": convert_data,
+    "check": check_data,
+    "stats": stats,
 }
 data = typer.Typer(help="List, fetch, convert and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 for _name, _function in _DATA_COMMANDS.items():

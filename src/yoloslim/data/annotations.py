@@ -63,10 +63,25 @@ class Kind(StrEnum):
     CORNERS = "oriented box, now upright"
     CUT = "box cut at the border"
     UNLISTABLE = "path that a list cannot hold"
+    NO_LABEL_FILE = "picture without labels"
+    NO_BOXES = "labels without boxes"
+    REPEATED = "repeated box"
+    OVER_BORDER = "box over the border"
+    TURNED = "picture turned by EXIF"
+    GREY = "grey picture"
+    NO_SPLIT = "split that cannot be used"
+    LEAKED = "same picture in two splits"
+    NEARLY_LEAKED = "nearly the same picture in two splits"
+    COPY = "same picture twice in a split"
+    NEARLY_COPY = "nearly the same picture twice in a split"
 
 
 BOX_KINDS = frozenset((Kind.MALFORMED, Kind.UNKNOWN_CLASS, Kind.OUTSIDE, Kind.NO_AREA, Kind.IGNORED))
 """Kinds of problems that stand for one box each, which was left out."""
+
+
+CONVERSION_KINDS = frozenset((Kind.DIFFICULT, Kind.CORNERS, Kind.CUT, Kind.UNLISTABLE))
+"""Kinds of what another format or a list cannot say: only a conversion meets them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,24 @@ def load_dataset(data_file: DataFile, split: str) -> Dataset:
     return Dataset(samples, data_file.names, label_format, data_file.single_class, problems, notes)
 
 
+def load_datasets(data_file: DataFile) -> tuple[dict[str, Dataset], tuple[Problem, ...]]:
+    """Gives the data sets of all splits that can be used, by name, and why others cannot.
+
+    Raises:
+        DataError: none can.
+    """
+    datasets, errors = dict[str, Dataset](), dict[str, DataError]()
+    for name in data_file.splits:
+        try:
+            datasets[name] = load_dataset(data_file, name)
+        except DataError as error:
+            errors[name] = error
+    if not datasets:
+        raise next(iter(errors.values()))
+    told = {name: f"{name} cannot be used ({error})" for name, error in errors.items()}
+    return datasets, tuple(Problem(data_file.path, 0, message, Kind.NO_SPLIT) for message in told.values())
+
+
 def _load_split_labels(data_file: DataFile, stated: Split) -> Dataset:
     matched = match_split(data_file, stated)
     return Dataset(

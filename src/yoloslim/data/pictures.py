@@ -45,7 +45,15 @@ def read_picture(path: str | Path) -> Picture:
     Raises:
         DataError: the file is missing, empty, cut off, damaged, or not a picture.
     """
-    content = _read_bytes(Path(path))
+    return decode_picture(read_content(Path(path)), path)
+
+
+def decode_picture(content: bytes, path: str | Path) -> Picture:
+    """Gives the picture in the content of a file, as `read_picture` does; ``path`` is only for messages.
+
+    Raises:
+        DataError: the content is cut off, damaged, or not a picture.
+    """
     if content.startswith(JPEG_START):
         _check_jpeg(content, path)
     elif content.startswith(PNG_START):
@@ -58,6 +66,23 @@ def read_picture(path: str | Path) -> Picture:
     if picture is None:
         raise DataError(f"{path}: expected a picture, found a damaged one or another kind of file")
     return np.asarray(picture, np.uint8)
+
+
+def read_content(path: Path) -> bytes:
+    """Gives the content of a picture file, not decoded.
+
+    Raises:
+        DataError: the file is missing, cannot be read, or is empty.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such picture") from None
+    except OSError as error:
+        raise DataError(f"{path}: the picture cannot be read ({error.strerror})") from error
+    if not content:
+        raise DataError(f"{path}: expected a picture, found an empty file")
+    return content
 
 
 def write_picture(path: str | Path, picture: Picture) -> None:
@@ -79,18 +104,6 @@ def write_picture(path: str | Path, picture: Picture) -> None:
             temporary.write_bytes(encoded.tobytes())
     except cv2.error as error:
         raise DataError(f"{path}: the picture cannot be encoded as {path.suffix} ({error.err or error})") from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such picture") from None
-    except OSError as error:
-        raise DataError(f"{path}: the picture cannot be read ({error.strerror})") from error
-    if not content:
-        raise DataError(f"{path}: expected a picture, found an empty file")
-    return content
 
 
 def _check_jpeg(content: bytes, path: str | Path) -> None:

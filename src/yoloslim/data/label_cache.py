@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.data.annotation_table import AnnotationTable, stacked
-from yoloslim.data.annotations import Problem
+from yoloslim.data.annotations import Kind, Problem
 from yoloslim.data.dataset import Dataset, Sample
 from yoloslim.data.scan import Scan
 from yoloslim.errors import OutputError
@@ -127,9 +127,9 @@ def _packed(content: bytes) -> NDArray[np.uint8]:
 
 
 def _problems_text(problems: Sequence[tuple[Problem, ...]], rows: NDArray[np.int64]) -> str:
-    """JSON rows: place among ``rows``, path, line, message."""
+    """JSON rows: place among ``rows``, path, line, message, kind."""
     texts = [
-        (place, os.fspath(problem.path), problem.line, problem.message)
+        (place, os.fspath(problem.path), problem.line, problem.message, problem.kind)
         for place, row in enumerate(rows.tolist())
         for problem in problems[row]
     ]
@@ -138,8 +138,8 @@ def _problems_text(problems: Sequence[tuple[Problem, ...]], rows: NDArray[np.int
 
 def _problems_of(content: bytes) -> dict[int, tuple[Problem, ...]]:
     problems: dict[int, tuple[Problem, ...]] = {}
-    for place, path, line, message in json.loads(content):
-        problems[place] = (*problems.get(place, ()), Problem(Path(path), line, message))
+    for place, path, line, message, kind in json.loads(content):
+        problems[place] = (*problems.get(place, ()), Problem(Path(path), line, message, kind and Kind(kind)))
     return problems
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import scipy.io
 
 from yoloslim.data import known
 from yoloslim.data.datafile import load_data_file
@@ -77,7 +80,123 @@ def dior() -> Miniature:
     return Miniature(archives, {"train": (2, 3, 3), "val": (1, 1, 1), "all": (3, 4, 4)})
 
 
-MINIATURES: Mapping[str, Callable[[], Miniature]] = {"voc": voc, "dior": dior}
+COCO_GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # ids of categories that COCO never published
+COCO_WORDS = {
+    "motorbike": "motorcycle",
+    "aeroplane": "airplane",
+    "sofa": "couch",
+    "pottedplant": "potted plant",
+    "diningtable": "dining table",
+    "tvmonitor": "tv",
+}
+
+
+def coco_json(*pictures: tuple[str, tuple[int, ...], bool]) -> bytes:
+    """An annotation file: (file name, category ids, whether a crowd is there too) of each picture."""
+    ids = [number for number in range(1, 91) if number not in COCO_GAPS]
+    names = zip(ids, KNOWN_SETS["coco2017"].class_names, strict=True)
+    boxes = [(picture, category, 0) for picture, (_, categories, _) in enumerate(pictures) for category in categories]
+    boxes += [(picture, 1, 1) for picture, (_, _, has_crowd) in enumerate(pictures) if has_crowd]
+    content = {
+        "images": [{"id": i, "file_name": name, "width": 64, "height": 48} for i, (name, _, _) in enumerate(pictures)],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": picture,
+                "category_id": kind,
+                "bbox": [8, 8, 20, 30],
+                "iscrowd": crowd,
+                "area": 600,
+            }
+            for i, (picture, kind, crowd) in enumerate(boxes)
+        ],
+        "categories": [{"id": number, "name": COCO_WORDS.get(name, name)} for number, name in names],
+    }
+    return json.dumps(content).encode()
+
+
+def coco(year: int) -> Miniature:
+    train, val = (f"COCO_train{year}_1.jpg", f"COCO_train{year}_2.jpg"), f"COCO_val{year}_3.jpg"
+    labels = {
+        f"annotations/instances_train{year}.json": coco_json((train[0], (4, 90), False), (train[1], (1,), True)),
+        f"annotations/instances_val{year}.json": coco_json((val, (13,), False)),
+        f"annotations/captions_val{year}.json": b"{}",
+    }
+    archives: dict[str, Files] = {
+        f"train{year}.zip": {f"train{year}/{name}": JPEG for name in train},
+        f"val{year}.zip": {f"val{year}/{val}": JPEG},
+        f"annotations_trainval{year}.zip": labels,
+    }
+    return Miniature(archives, {"train": (2, 4, 3), "val": (1, 1, 1), "all": (3, 5, 4)})
+
+
+def hands_mat(*hands: tuple[float, float]) -> bytes:
+    """A label file: the top left corner (x, y) of each hand, 10 pixels wide and high."""
+    cells = np.empty((1, len(hands)), dtype=object)
+    for number, (x, y) in enumerate(hands):
+        corners = {"a": (y, x), "b": (y, x + 10), "c": (y + 10, x + 10), "d": (y + 10, x)}
+        cells[0, number] = {name: np.array([corner], float) for name, corner in corners.items()}
+    file = io.BytesIO()
+    scipy.io.savemat(file, {"boxes": cells})
+    return file.getvalue()
+
+
+def oxfordhand() -> Miniature:
+    files: dict[str, bytes] = {}
+    for part, stem, hands in (
+        ("training", "a", ((5.0, 5.0), (30.0, 20.0))),
+        ("validation", "b", ((5.0, 5.0),)),
+        ("test", "c", ((20.0, 10.0),)),
+    ):
+        folder = f"hand_dataset/{part}_dataset/{part}_data"
+        files |= {f"{folder}/images/{stem}.jpg": JPEG, f"{folder}/annotations/{stem}.mat": hands_mat(*hands)}
+    found = {"train": (2, 3, 3), "val": (1, 1, 1), "all": (3, 4, 4)}
+    return Miniature({"hand_dataset.tar.gz": files}, found)
+
+
+def bdd100k() -> Miniature:
+    box = {"x1": 5, "y1": 5, "x2": 25, "y2": 30}
+
+    def frames(**pictures: tuple[str, ...]) -> bytes:
+        lane = {"category": "lane", "poly2d": []}
+        rows = [
+            {"name": f"{stem}.jpg", "labels": [lane, *({"category": name, "box2d": box} for name in names)]}
+            for stem, names in pictures.items()
+        ]
+        return json.dumps(rows).encode()
+
+    images, labels = "bdd100k/images/100k", "bdd100k/labels/bdd100k_labels_images"
+    archives: dict[str, Files] = {
+        "bdd100k_images_100k.zip": {f"{images}/{name}.jpg": JPEG for name in ("train/a", "train/b", "val/c", "test/d")},
+        "bdd100k_labels_release.zip": {
+            f"{labels}_train.json": frames(a=("car", "traffic light"), b=("rider",)),
+            f"{labels}_val.json": frames(c=("bus",)),
+        },
+    }
+    return Miniature(archives, {"train": (2, 3, 3), "val": (1, 1, 1), "all": (3, 4, 4)})
+
+
+def visdrone() -> Miniature:
+    rows = b"5,5,20,20,1,4,0,0\n30,10,10,10,1,1,0,0\n"
+    archives = {
+        f"VisDrone2019-DET-{part}.zip": {
+            f"VisDrone2019-DET-{part}/images/{part}1.jpg": JPEG,
+            f"VisDrone2019-DET-{part}/annotations/{part}1.txt": rows,
+        }
+        for part in ("train", "val", "test-dev")
+    }
+    return Miniature(archives, {"train": (1, 2, 2), "val": (1, 2, 2), "test": (1, 2, 2), "all": (3, 6, 6)})
+
+
+MINIATURES: Mapping[str, Callable[[], Miniature]] = {
+    "coco2014": partial(coco, 2014),
+    "coco2017": partial(coco, 2017),
+    "voc": voc,
+    "oxfordhand": oxfordhand,
+    "dior": dior,
+    "bdd100k": bdd100k,
+    "visdrone": visdrone,
+}
 
 
 def archive(name: str, files: Files) -> bytes:
@@ -136,8 +255,8 @@ def test_a_known_set_is_fetched_counted_and_can_be_used(name: str, run: Any, ser
 
     found = {split: tuple(row.values()) for split, row in outcome.json["found"].items()}
     assert outcome.code == 0, outcome
-    assert found == miniature.found
     assert outcome.json["problems"] == []
+    assert found == miniature.found
     data_file = load_data_file(outcome.json["data"])
     assert data_file.names == KNOWN_SETS[name].class_names
     for split in KNOWN_SETS[name].places:

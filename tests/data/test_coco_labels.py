@@ -134,7 +134,7 @@ def test_categories_of_other_names_are_taken_by_their_order_where_there_are_as_m
 
     assert reading.annotation is not None
     assert reading.annotation.class_ids.tolist() == [0, 1]
-    assert "taken by their order (bus is 0, ...)" in labels.notes[0]
+    assert "2 categories are called otherwise, taken by their order: bus is 0, car is 1" in labels.notes[0]
 
 
 def test_annotations_of_no_picture_are_told(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from yoloslim.errors import DataError
 
 PARTS = ("images", "annotations", "categories")
 CORNER_NUMBERS = 8
+_TOLD = 3  # categories that a note names
 CORNER_SLACK_PX = 1.0  # between a box and the bounds of its corners: many tools round boxes to whole pixels
 
 _ObjectsByPicture = dict[object, list[tuple[str, Stated]]]
@@ -36,8 +37,8 @@ _ObjectsByPicture = dict[object, list[tuple[str, Stated]]]
 def read_coco(path: Path, names: Sequence[str]) -> SplitLabels:
     """Gives what a COCO json states about its pictures.
 
-    Categories are classes by their name. Where none of their names is among ``names``, but there are as many, they
-    are taken in the order of their ids, and a note says so.
+    Categories are classes by their name. Where there are as many as ``names``, in the same order, but some are called
+    otherwise (Darknet's COCO names have motorbike for motorcycle), those are taken by their order, and a note says so.
 
     Args:
         path: the file.
@@ -103,12 +104,15 @@ def _categories(path: Path, stated: Sequence[Any]) -> dict[int, str]:
 def _classes(path: Path, stated: Sequence[Any], names: Sequence[str]) -> tuple[dict[int, str], tuple[str, ...]]:
     """Gives the class name of each category id, and notes."""
     categories = _categories(path, stated)
-    if len(categories) != len(names) or any(name in names for name in categories.values()):
+    if len(categories) != len(names):
         return categories, ()
     taken = dict(zip(categories, names, strict=True))
-    (first, name), *_ = taken.items()
-    note = f"{path}: no category has a name of the data file: taken by their order ({categories[first]} is {name}, ...)"
-    return taken, (note,)
+    others = {category: taken[number] for number, category in categories.items() if category != taken[number]}
+    if not others or any(category in names for category in others):  # none, or the order is another one
+        return categories, ()
+    first = ", ".join(f"{category} is {name}" for category, name in list(others.items())[:_TOLD])
+    more = f", and {len(others) - _TOLD} more" if len(others) > _TOLD else ""
+    return taken, (f"{path}: {len(others)} categories are called otherwise, taken by their order: {first}{more}",)
 
 
 def _by_picture(annotations: Sequence[Any]) -> _ObjectsByPicture:

@@ -34,6 +34,34 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def write_folder_atomically(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary folder beside ``path``, which becomes ``path`` when the block ends without an error.
+
+    Raises:
+        OutputError: ``path`` is there and not an empty folder, or cannot be written; then nothing is.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise OutputError(f"{path}: expected a new or an empty folder, found {_described(path)}: choose another")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".part-{path.name}-", dir=path.absolute().parent) as name:
+            folder = Path(name) / "folder"  # TemporaryDirectory wants its own folder back
+            folder.mkdir()
+            yield folder
+            if path.exists():
+                path.rmdir()
+            folder.replace(path)
+    except OSError as error:
+        at = f" ({error.filename})" if error.filename else ""
+        raise OutputError(f"{path}: cannot write this folder: {error.strerror or error}{at}") from error
+
+
+def _described(path: Path) -> str:
+    return f"files in it ({next(path.iterdir()).name})" if path.is_dir() else "a file"
+
+
+@contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".part-{path.stem}-", suffix=path.suffix, dir=path.parent)

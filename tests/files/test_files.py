@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from yoloslim.errors import OutputError
-from yoloslim.files import remove_leftovers, write_atomically
+from yoloslim.files import remove_leftovers, write_atomically, write_folder_atomically
 
 
 def test_a_writer_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
@@ -42,3 +42,49 @@ def test_temporary_files_of_killed_writers_are_swept_up_and_no_others(tmp_path: 
     remove_leftovers(tmp_path)
 
     assert sorted(stage.iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_folder_appears_whole_where_none_or_an_empty_one_was(tmp_path: Path, is_there: bool) -> None:
+    path = tmp_path / "new" / "folder"
+    if is_there:
+        path.mkdir(parents=True)
+
+    with write_folder_atomically(path) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "a.txt").write_text("whole")
+        assert not path.exists() or not list(path.iterdir())
+
+    assert (path / "sub" / "a.txt").read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), write_folder_atomically(tmp_path / "folder") as temporary:
+        (temporary / "a.txt").write_text(f"half {1 / 0}")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_files_and_a_file_are_left_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+
+    for name, found in (("full", r"files in it \(mine.txt\)"), ("file", "a file")):
+        with (
+            pytest.raises(OutputError, match=f"{name}: expected a new or an empty folder, found {found}"),
+            write_folder_atomically(tmp_path / name),
+        ):
+            pytest.fail("the block must not be entered")
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+
+
+def test_a_folder_below_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with (
+        pytest.raises(OutputError, match="file/folder: cannot write this folder"),
+        write_folder_atomically(tmp_path / "file" / "folder"),
+    ):
+        pass

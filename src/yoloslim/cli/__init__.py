@@ -16,6 +16,7 @@ from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
 from yoloslim.cli.data.check import check as check_data
+from yoloslim.cli.data.convert import convert as convert_data
 from yoloslim.cli.data.stats import stats
 from yoloslim.cli.demo import demo
 from yoloslim.cli.detect import detect
@@ -56,6 +57,7 @@ for _name, _function in _COMMANDS.items():
     app.command(_name)(command(_function))
 
 _DATA_COMMANDS: dict[str, Callable[..., Result]] = {
+    "convert": convert_data,
     "check": check_data,
     "stats": stats,
 }

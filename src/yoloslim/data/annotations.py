@@ -59,6 +59,10 @@ class Kind(StrEnum):
     OUTSIDE = "box outside the picture"
     NO_AREA = "box without area"
     IGNORED = "box of no class"
+    DIFFICULT = "difficult box"
+    CORNERS = "oriented box, now upright"
+    CUT = "box cut at the border"
+    UNLISTABLE = "path that a list cannot hold"
     NO_LABEL_FILE = "picture without labels"
     NO_BOXES = "labels without boxes"
     REPEATED = "repeated box"
@@ -113,6 +117,21 @@ class LabelReading:
     def annotation(self) -> Annotation | None:
         """The good boxes as arrays; None when nothing is known about the picture."""
         return None if self.objects is None else annotation_of(self.objects)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """What a label file that is written says about one picture.
+
+    Attributes:
+        name: of the picture's file, with forward slashes, relative to the folder of the pictures.
+        size: (width, height) in pixels.
+        objects: in their order.
+    """
+
+    name: str
+    size: tuple[int, int]
+    objects: tuple[LabelledBox, ...]
 
 
 class BadBox(ValueError):

@@ -35,8 +35,12 @@ __all__ = ["DataFile", "Split", "load_data_file"]
 logger = logging.getLogger(__name__)
 
 
-def load_data_file(path: str | Path) -> DataFile:
+def load_data_file(path: str | Path, *, label_format: str | None = None) -> DataFile:
     """Gives the data file at ``path``, a Darknet ``.data`` or a ``.yaml``, with its paths found.
+
+    Args:
+        path: the file.
+        label_format: of its labels, whatever the file says; None: what it says.
 
     Raises:
         DataError: the file is missing or broken, a variable is not set, no split is given, or names are wrong.
@@ -45,6 +49,8 @@ def load_data_file(path: str | Path) -> DataFile:
     path = Path(path)
     options = _read_options(path)
     _warn_about_unknown_keys(path, options)
+    if label_format is not None:
+        options["format"] = label_format
     root, root_notes = _find_root(path, options)
     places = Places(path, root)
     label_format = _format(path, options)

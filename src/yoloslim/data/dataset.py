@@ -98,8 +98,7 @@ class Dataset:
         try:
             picture = read_picture(sample.path)
         except DataError as error:
-            message = str(error).removeprefix(f"{sample.path}: ")
-            return LoadedSample(sample, None, None, (Problem(sample.path, 0, message, Kind.UNREADABLE_PICTURE),))
+            return LoadedSample(sample, None, None, (unreadable(sample, error),))
         height, width = picture.shape[:2]
         reading = self.read_labels(sample, (width, height))
         return LoadedSample(sample, picture, reading.annotation, reading.problems)
@@ -118,6 +117,12 @@ class Dataset:
         if isinstance(self.format, LabelFormat):
             return self.format.read(sample.label_path, self.label_names, size)
         return self.split_labels[sample.label_path].read(sample.label_name, size)
+
+
+def unreadable(sample: Sample, error: DataError) -> Problem:
+    """Gives the problem of a picture that cannot be read, from the error that reading it raised."""
+    message = str(error).removeprefix(f"{sample.path}: ")
+    return Problem(sample.path, 0, message, Kind.UNREADABLE_PICTURE)
 
 
 def load_dataset(data_file: DataFile, split: str) -> Dataset:

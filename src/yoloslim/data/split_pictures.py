@@ -174,7 +174,7 @@ def _missing(labels: SplitLabels, listings: Sequence[Listing], taken: Mapping[st
         return []
     where = f"are not in {' or '.join(folders)} (first: {missing[0]})"
     message = f"{len(missing)} of the pictures that it names {where}; they are left out"
-    return [Problem(labels.path, 0, message, Kind.UNLISTED)]
+    return [Problem(labels.path, 0, message)]
 
 
 def _name_of(picture: Path, names: Mapping[str, StatedPicture], depth: int) -> str | None:

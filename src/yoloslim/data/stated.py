@@ -1,4 +1,4 @@
-"""What label files state, as values: numbers, class names, boxes in pixels, file names; refused where it has no use."""
+"""What label files state, as values, and values as they state them: numbers, class names, boxes, file names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from yoloslim.data.annotations import BORDER_TOLERANCE, BadBox, Kind
 
 Box = tuple[float, float, float, float]
+
+PIXEL_DECIMALS = 6
+"""Decimals of a number in pixels: a millionth of a pixel."""
 
 
 def finite_number(stated: object, place: str = "") -> float:
@@ -67,6 +70,19 @@ def pixel_box(corners: Mapping[str, float], size: tuple[int, int]) -> Box:
     if right <= left or bottom <= top:
         raise BadBox(f"the box has no area ({' '.join(f'{name}={v:g}' for name, v in corners.items())})", Kind.NO_AREA)
     return left, top, right, bottom
+
+
+def fits_picture(xyxy: Box, size: tuple[int, int]) -> bool:
+    """Gives whether `pixel_box` takes the box as it is."""
+    return all(
+        -BORDER_TOLERANCE * side <= value <= (1 + BORDER_TOLERANCE) * side
+        for value, side in zip(xyxy, size * 2, strict=True)
+    )
+
+
+def plain(value: float, decimals: int) -> str:
+    """Gives a number as the shortest text of at most so many decimals, never in powers of ten."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".rstrip("0").rstrip(".")
 
 
 def bounds(points: Sequence[float]) -> Box:

@@ -6,13 +6,14 @@ and in training. Masks and keypoints are not read, but for a mask of four corner
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from yoloslim.data.annotations import BadBox, Kind, LabelledBox, Problem
+from yoloslim.data.annotations import BadBox, Kind, LabelledBox, LabelledPicture, Problem
 from yoloslim.data.split_labels import (
     SplitFormat,
     SplitLabels,
@@ -22,7 +23,7 @@ from yoloslim.data.split_labels import (
     refused_name,
     stays_inside,
 )
-from yoloslim.data.stated import Box, bounds, class_id_of, finite_number, pixel_box
+from yoloslim.data.stated import PIXEL_DECIMALS, Box, bounds, class_id_of, finite_number, pixel_box
 from yoloslim.errors import DataError
 
 PARTS = ("images", "annotations", "categories")
@@ -172,6 +173,59 @@ def _corners(stated: Any, xyxy: Box) -> tuple[float, ...] | None:
     corners = tuple(float(number) for number in stated)
     is_near = all(abs(a - b) <= CORNER_SLACK_PX for a, b in zip(bounds(corners), xyxy, strict=True))
     return corners if is_near else None
+
+
+def coco_text(pictures: Sequence[LabelledPicture], names: Sequence[str], folder: str) -> str:
+    """Gives a COCO json. Ids count from 1; a class id is one less than its category's id.
+
+    What is difficult has both ``iscrowd`` and ``ignore``: COCO's own evaluation looks at the first only, others at the
+    second. An oriented box has its corners as mask and their area; an upright one has no mask.
+
+    Args:
+        pictures: in the order of their ids.
+        names: the class names.
+        folder: where the pictures are, for people: nothing reads it.
+    """
+    annotations = [(number, found) for number, picture in enumerate(pictures, 1) for found in picture.objects]
+    content = {
+        "info": {"description": "written by yoloslim data convert", "pictures": folder},
+        "images": [
+            {"id": number, "file_name": picture.name, "width": picture.size[0], "height": picture.size[1]}
+            for number, picture in enumerate(pictures, 1)
+        ],
+        "annotations": [
+            {"id": number, "image_id": image, **_annotation(found)}
+            for number, (image, found) in enumerate(annotations, 1)
+        ],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names, 1)],
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def _annotation(found: LabelledBox) -> dict[str, Any]:
+    left, top, right, bottom = found.xyxy
+    ignored = int(found.difficult)
+    area = _area(found.corners or (left, top, right, top, right, bottom, left, bottom))
+    return {
+        "category_id": found.class_id + 1,
+        "bbox": [_number(value) for value in (left, top, right - left, bottom - top)],
+        "area": _number(area),
+        "segmentation": [[_number(value) for value in found.corners]] if found.corners else [],
+        "iscrowd": ignored,
+        "ignore": ignored,
+    }
+
+
+def _area(corners: Sequence[float]) -> float:
+    """Gives the area inside four corners, by the shoelace formula."""
+    xs, ys = corners[0::2], corners[1::2]
+    turned = zip(xs, ys, (*xs[1:], xs[0]), (*ys[1:], ys[0]), strict=True)
+    return abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in turned)) / 2
+
+
+def _number(value: float) -> float:
+    rounded = round(value, PIXEL_DECIMALS)
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 COCO = SplitFormat("coco", read_coco, coco_names)

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
+from xml.sax.saxutils import escape
 from xml.sax.xmlreader import Locator
 
 import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
-from yoloslim.data.annotations import BadBox, Kind, LabelFormat, LabelledBox, LabelReading, Problem, left_out
-from yoloslim.data.stated import class_id_of, climbs_out, finite_number, pixel_box
+from yoloslim.data.annotations import (
+    BadBox,
+    Kind,
+    LabelFormat,
+    LabelledBox,
+    LabelledPicture,
+    LabelReading,
+    Problem,
+    left_out,
+)
+from yoloslim.data.stated import PIXEL_DECIMALS, class_id_of, climbs_out, finite_number, pixel_box, plain
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 DIOR_CLASS_NAMES = tuple(
@@ -53,6 +63,15 @@ def read_voc(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelRe
         message = f"<filename>: expected a file of the data set, found {document.filename!r}, which climbs out of it"
         return _unreadable(path, 0, f"{message}; the label file is refused")
     return _read_objects(path, document, names, size)
+
+
+def voc_class_names(path: Path) -> set[str]:
+    """Gives the class names in a VOC xml file; none where it cannot be read, which reading its boxes tells."""
+    try:
+        document = _parse(path)
+    except (OSError, SAXException, DefusedXmlException, LookupError, ValueError):
+        return set()
+    return {texts["name"] for _, texts in document.objects if texts.get("name")}
 
 
 def _unreadable(path: Path, line: int, message: str) -> LabelReading:
@@ -147,6 +166,34 @@ def _corner(texts: dict[str, str], name: str) -> float:
     if text is None:
         raise BadBox(f"expected <bndbox> with <{name}>, found none")
     return finite_number(text, f"<{name}>")
+
+
+def voc_text(picture: LabelledPicture, names: Sequence[str]) -> str:
+    """Gives a VOC xml file; corners of oriented boxes are not written."""
+    width, height = picture.size
+    lines = [
+        "<annotation>",
+        f"\t<filename>{escape(PurePosixPath(picture.name).name)}</filename>",
+        f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+        "\t<segmented>0</segmented>",
+        *(line for found in picture.objects for line in _object_lines(found, names)),
+        "</annotation>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _object_lines(found: LabelledBox, names: Sequence[str]) -> list[str]:
+    corners = zip(CORNERS, found.xyxy, strict=True)
+    box = "".join(f"<{corner}>{plain(value, PIXEL_DECIMALS)}</{corner}>" for corner, value in corners)
+    return [
+        "\t<object>",
+        f"\t\t<name>{escape(names[found.class_id])}</name>",
+        "\t\t<pose>Unspecified</pose>",
+        "\t\t<truncated>0</truncated>",
+        f"\t\t<difficult>{int(found.difficult)}</difficult>",
+        f"\t\t<bndbox>{box}</bndbox>",
+        "\t</object>",
+    ]
 
 
 VOC = LabelFormat(

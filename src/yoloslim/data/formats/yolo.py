@@ -9,7 +9,7 @@ as ``3.0``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yoloslim.data.annotations import (
@@ -18,14 +18,16 @@ from yoloslim.data.annotations import (
     Kind,
     LabelFormat,
     LabelledBox,
+    LabelledPicture,
     LabelReading,
     Problem,
     left_out,
 )
-from yoloslim.data.stated import Box, bounds, finite_number
+from yoloslim.data.stated import Box, bounds, finite_number, plain
 
 BOX_FIELDS = 5
 CORNER_FIELDS = 9
+SHARE_DECIMALS = 12  # a hundred-millionth of a pixel of the largest pictures, so that pixels come back as they were
 
 
 def read_yolo(path: Path, names: Sequence[str], size: tuple[int, int]) -> LabelReading:
@@ -95,6 +97,36 @@ def _checked(cx: float, cy: float, w: float, h: float, size: tuple[int, int]) ->
         raise BadBox(f"the box has no area (w={w:g}, h={h:g})", Kind.NO_AREA)
     width, height = size
     return (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height
+
+
+def yolo_text(picture: LabelledPicture, names: Sequence[str]) -> str:
+    """Gives a YOLO label file: upright boxes. What is difficult is not marked, and corners are not written."""
+    return "".join(_row(found.class_id, _shares(found.xyxy, picture.size)) for found in picture.objects)
+
+
+def yolo_obb_text(picture: LabelledPicture, names: Sequence[str]) -> str:
+    """Gives a YOLO label file of four corners a box; those of the upright box, clockwise, where it has no others."""
+    rows = []
+    for found in picture.objects:
+        left, top, right, bottom = found.xyxy
+        corners = found.corners or (left, top, right, top, right, bottom, left, bottom)
+        rows.append(_row(found.class_id, [value / side for value, side in zip(corners, picture.size * 4, strict=True)]))
+    return "".join(rows)
+
+
+def fits_shares(xyxy: Box, size: tuple[int, int]) -> bool:
+    """Gives whether `read_yolo` takes the box, however far it reaches over the border."""
+    return all(-BORDER_TOLERANCE <= share <= 1 + BORDER_TOLERANCE for share in _shares(xyxy, size))
+
+
+def _shares(xyxy: Box, size: tuple[int, int]) -> Box:
+    """Gives centre, width and height of a box in pixels, as shares of the picture."""
+    (left, top, right, bottom), (width, height) = xyxy, size
+    return (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
+
+
+def _row(class_id: int, shares: Iterable[float]) -> str:
+    return " ".join([str(class_id), *(plain(share, SHARE_DECIMALS) for share in shares)]) + "\n"
 
 
 YOLO = LabelFormat(

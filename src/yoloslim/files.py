@@ -42,8 +42,7 @@ def write_folder_atomically(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(f"{path}: expected a new or an empty folder, found {_described(path)}: choose another")
+        check_new_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".part-{path.name}-", dir=path.absolute().parent) as name:
             folder = Path(name) / "folder"  # TemporaryDirectory wants its own folder back
@@ -55,6 +54,16 @@ def write_folder_atomically(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         at = f" ({error.filename})" if error.filename else ""
         raise OutputError(f"{path}: cannot write this folder: {error.strerror or error}{at}") from error
+
+
+def check_new_folder(path: Path) -> None:
+    """Makes sure that ``path`` is not there, or an empty folder.
+
+    Raises:
+        OutputError: it is a file, or holds files.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: expected a new or an empty folder, found {_described(path)}: choose another")
 
 
 def _described(path: Path) -> str:

@@ -16,9 +16,8 @@ def test_a_sound_set_ends_with_0(data: Path, run: Any) -> None:
 
     assert outcome.code == 0
     assert outcome.out == f"train: 4 pictures, 8 boxes\nval: 6 pictures, 12 boxes\n\n{data}: no problems\n"
-    assert outcome.json == {
-        "schema": 1, "splits": SPLITS, "errors": 0, "warnings": 0, "notes": 0, "kinds": [], "problems": []
-    }  # fmt: skip
+    counts = {"errors": 0, "warnings": 0, "notes": 0, "kinds": [], "problems": []}
+    assert outcome.json == {"schema": 1, "data": str(data), "splits": SPLITS, **counts}
 
 
 def test_errors_are_told_by_kind_and_place_and_end_with_1(data: Path, run: Any) -> None:
@@ -97,3 +96,33 @@ def test_the_known_faults_of_real_sets_are_told(data_dir: Path, run: Any, monkey
     assert paths(examples / "coco128.yaml", "picture without labels") == ["000000000250.jpg", "000000000508.jpg"]
     chess = data_dir / "chess_pieces" / "dataset" / "Chess_pieces" / "data.yaml.yaml"
     assert [name[:8] for name in paths(chess, "labels without boxes")] == ["e0d38d15"]
+
+
+def test_fix_writes_a_set_that_checks_clean_and_leaves_the_source(data: Path, run: Any) -> None:
+    label = data.parent / "labels/train/1.txt"
+    label.write_text("0 .3 .4 .3 .5\n1 .7 .5 .4 .4\n0 .5 .5 0 .2\n")
+
+    outcome = run("data", "check", "--data", data, "--fix", "--out", "clean")
+
+    assert outcome.code == 0
+    assert "wrote clean/data.yaml\n" in outcome.out
+    assert outcome.out.endswith("clean/data.yaml: no problems\n")
+    assert (outcome.json["errors"], outcome.json["fixed"]["errors"], outcome.json["fixed"]["splits"]) == (1, 0, SPLITS)
+    assert label.read_text().count("\n") == 3
+    assert run("data", "check", "--data", "clean/data.yaml").code == 0
+
+
+def test_fix_writes_into_a_new_folder_of_runs(data: Path, run: Any) -> None:
+    names = [run("data", "check", "--data", data, "--fix").json["fixed"]["data"] for _ in range(2)]
+
+    assert names == ["runs/data-check/data-001/data.yaml", "runs/data-check/data-002/data.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--out", "clean"], "--out goes with --fix"), (["--fix", "--out", "."], "expected a new or an empty folder")],
+)
+def test_wrong_calls_of_fix_end_before_the_work(
+    data: Path, refused: Any, arguments: list[object], message: str
+) -> None:
+    assert message in refused("data", "check", "--data", data, *arguments)

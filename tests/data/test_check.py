@@ -216,6 +216,13 @@ def test_every_kind_of_problem_has_a_verdict_and_the_worst_come_first() -> None:
     assert severities == sorted(severities, key=("error", "warning", "note").index)
 
 
+def test_the_documented_table_of_kinds_is_the_real_one() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "data-quality.md").read_text("utf-8")
+    rows = [f"| {kind} | {verdict.severity} | {verdict.effect} |" for kind, verdict in VERDICTS.items()]
+
+    assert "\n".join(rows) in page
+
+
 def test_progress_is_told_for_reading_and_for_comparing(folder: Path) -> None:
     calls: list[tuple[str, int, int]] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,8 +68,8 @@ class Report:
         problems: everything, in the order of the splits and their samples.
     """
 
-    datasets: Mapping[str, Dataset]
-    inspections: Mapping[str, tuple[Inspection, ...]]
+    datasets: dict[str, Dataset]
+    inspections: dict[str, tuple[Inspection, ...]]
     problems: tuple[Problem, ...]
 
     def by_kind(self) -> dict[Kind, tuple[Problem, ...]]:

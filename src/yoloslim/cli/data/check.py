@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from yoloslim.cli.options import DataFile
 from yoloslim.cli.outcome import CheckFailed
@@ -15,30 +18,70 @@ _SEVERITIES = ("error", "warning", "note")
 _SHOWN = 5  # problems of a kind
 
 
-def check(session: Session, data: DataFile) -> Result:
+def check(
+    session: Session,
+    data: DataFile,
+    fix: Annotated[bool, typer.Option("--fix", help="Write labels without what is wrong, and check them.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where --fix writes; default: a new folder in runs.")
+    ] = None,
+) -> Result:
     """Tell everything that is wrong with a data set."""
+    from yoloslim.errors import RecipeError
+
+    if out is not None and not fix:
+        raise RecipeError("--out goes with --fix")
+    folder = _new_folder(out, data) if fix else None
+    report = _checked(session, data)
+    _show(session, report)
+    result = _result(data, report)
+    left = result
+    if folder is not None:
+        session.print(f"{data}: {_count(result)}\n")
+        left = result["fixed"] = _fixed(session, report, folder)
+    told = f"{left['data']}: {_count(left)}"
+    if left["errors"]:
+        raise CheckFailed(told, result)
+    session.print(told)
+    return result
+
+
+def _new_folder(out: Path | None, data: str) -> Path:
+    from yoloslim.cli.outputs import output_folder
+    from yoloslim.files import check_new_folder
+
+    folder = output_folder(out, "data-check", Path(data).stem)
+    check_new_folder(folder)
+    return folder
+
+
+def _checked(session: Session, data: str) -> Report:
     from yoloslim.cli.progress import changing_bar
     from yoloslim.data.check import check as check_data
     from yoloslim.data.datafile import load_data_file
 
     data_file = load_data_file(data)
-    with changing_bar(session) as progress:
-        report = check_data(data_file, progress)
     for note in data_file.notes:
         session.print(note)
-    _show(session, report)
-    result = _result(report)
-    if result["errors"]:
-        raise CheckFailed(f"{data}: {_count(result)}", result)
-    session.print(f"{data}: {_count(result)}")
-    return result
+    with changing_bar(session) as progress:
+        return check_data(data_file, progress)
+
+
+def _fixed(session: Session, report: Report, folder: Path) -> Result:
+    """Writes the cleaned labels and gives what a check of them finds."""
+    from yoloslim.data.cleaned import write_cleaned
+
+    data = str(write_cleaned(report, folder))
+    session.print(f"wrote {data}")
+    cleaned = _checked(session, data)
+    _show_counts(session, cleaned)
+    return _result(data, cleaned)
 
 
 def _show(session: Session, report: Report) -> None:
     from yoloslim.data.check import VERDICTS
 
-    for name, (pictures, boxes) in report.counts().items():
-        session.print(f"{name}: {pictures:,} pictures, {boxes:,} boxes")
+    _show_counts(session, report)
     for kind, problems in report.by_kind().items():
         verdict = VERDICTS[kind]
         session.print(f"\n{verdict.severity}: {kind} ({len(problems):,}): {verdict.effect}")
@@ -49,7 +92,12 @@ def _show(session: Session, report: Report) -> None:
     session.print()
 
 
-def _result(report: Report) -> Result:
+def _show_counts(session: Session, report: Report) -> None:
+    for name, (pictures, boxes) in report.counts().items():
+        session.print(f"{name}: {pictures:,} pictures, {boxes:,} boxes")
+
+
+def _result(data: str, report: Report) -> Result:
     from yoloslim.data.check import VERDICTS
 
     kinds, problems, totals = [], [], dict.fromkeys(_SEVERITIES, 0)
@@ -58,16 +106,12 @@ def _result(report: Report) -> Result:
         totals[verdict.severity] += len(found)
         kinds.append({"kind": kind, "severity": verdict.severity, "count": len(found), "effect": verdict.effect})
         problems += [{"kind": kind, "path": p.path, "line": p.line, "message": p.message} for p in found]
+    counts = {f"{severity}s": total for severity, total in totals.items()}
     splits = {name: {"pictures": pictures, "boxes": boxes} for name, (pictures, boxes) in report.counts().items()}
-    return {
-        "splits": splits,
-        **{f"{word}s": totals[word] for word in _SEVERITIES},
-        "kinds": kinds,
-        "problems": problems,
-    }
+    return {"data": data, "splits": splits, **counts, "kinds": kinds, "problems": problems}
 
 
 def _count(result: Result) -> str:
-    counts = {word: result[f"{word}s"] for word in _SEVERITIES}
-    words = [f"{count:,} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
+    counts = {severity: result[f"{severity}s"] for severity in _SEVERITIES}
+    words = [f"{count:,} {severity}{'s' if count > 1 else ''}" for severity, count in counts.items() if count]
     return ", ".join(words) or "no problems"

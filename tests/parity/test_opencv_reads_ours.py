@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yoloslim.compress.pruning.fold import fold
-from yoloslim.compress.pruning.methods import PruneSettings, plan_pruning
+from yoloslim.compress.pruning.methods import METHODS, PruneSettings, plan_pruning
 from yoloslim.compress.pruning.plan import PruningPlan
 from yoloslim.compress.pruning.shrink import shrink
 from yoloslim.graph.cost import total_cost
@@ -31,6 +31,8 @@ ZOO = [
     pytest.param("yolov4", 1.0, id="yolov4", marks=pytest.mark.slow),
 ]
 PLANS = ["normal at 20 %", "half of all lanes, seed 0", "half of all lanes, seed 1"]
+WITHOUT_BLOCKS = ["yolov3-tiny"]
+APPLICABLE = [(n, m) for n in PUBLISHED for m in METHODS if not (METHODS[m].blocks and n in WITHOUT_BLOCKS)]
 
 Difference = Callable[[Model], float]
 
@@ -91,6 +93,19 @@ def test_opencv_computes_our_head_maps_from_a_pruned_published_network(
     small = pruned(model, plan_for(model.network, description))
 
     assert is_smaller(small, model)
+    assert difference_from_opencv(small) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("name", "method"), APPLICABLE)
+def test_opencv_computes_our_head_maps_after_every_method(
+    name: str, method: str, published: Callable[[str], Model], difference_from_opencv: Difference
+) -> None:
+    model = published(name)
+    percent = 0.0 if method == "layer" else 0.3
+
+    small = pruned(model, plan_pruning(model.network, method, PruneSettings(percent, normalize="layer")))
+
+    assert total_cost(small.graph).params < total_cost(model.graph).params
     assert difference_from_opencv(small) <= TOLERANCE
 
 

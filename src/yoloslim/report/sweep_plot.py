@@ -39,7 +39,7 @@ def plot_sweep(
         axes.tick_params(colors=_QUIET, length=0)
         axes.spines[:].set_visible(False)
         axes.axvspan(*cliff, color=_COLOURS[4], alpha=0.15, linewidth=0)
-    above.plot(percents, map50, color=_COLOURS[0], marker="o", markersize=5, linewidth=2)
+    above.plot(percents, map50, color=_COLOURS[0], marker="o", markersize=5, linewidth=2, clip_on=False)
     above.set_ylim(0, max(1e-3, 1.15 * max(map50)))
     above.set_ylabel("AP50, no fine-tuning", color=_INK)
     above.annotate("steepest fall", (cliff[0], 0), (-4, 6), textcoords="offset points", ha="right", color=_QUIET)

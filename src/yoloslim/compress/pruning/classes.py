@@ -46,9 +46,8 @@ def keep_classes(network: Network, classes: Sequence[int]) -> Network:
     small = Network(with_classes(network.graph, len(classes)))
     state = network.state_dict()
     small.to(next((tensor.dtype for tensor in state.values()), torch.float32))
-    for name, tensor in state.items():
-        rows = kept.get(name.partition(".")[0])
-        load_tensors(small, {name: tensor if rows is None else tensor[torch.from_numpy(rows)]})
+    rows = {name: torch.from_numpy(kept[name.partition(".")[0]]) for name in state if name.partition(".")[0] in kept}
+    load_tensors(small, {name: tensor[rows[name]] if name in rows else tensor for name, tensor in state.items()})
     return small.train(network.training)
 
 

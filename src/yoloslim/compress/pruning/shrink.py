@@ -56,13 +56,15 @@ def shrink(network: Network, plan: PruningPlan) -> Network:
     small = Network(graph)
     state = network.state_dict()
     small.to(next((tensor.dtype for tensor in state.values()), torch.float32))
+    found: Tensors = {}
     for node, old in zip(graph, rest, strict=True):
         if node.weights_of:
             continue
         prefix = f"{old.name}."
         own = {name.removeprefix(prefix): t.cpu() for name, t in state.items() if name.startswith(prefix)}
         sliced = slice_tensors(old.op, own, [kept[name] for name in old.inputs], kept[old.name])
-        load_tensors(small, {f"{node.name}.{name}": tensor for name, tensor in sliced.items()})
+        found |= {f"{node.name}.{name}": tensor for name, tensor in sliced.items()}
+    load_tensors(small, found)
     return small.eval()
 
 

@@ -76,7 +76,7 @@ class FoldGap:
 
 
 def fold_gap(network: Network, folded: Folded, plan: PruningPlan, seed: int = 0) -> FoldGap:
-    """Gives what folding leaves open, on a random picture, in float64: what zero-padded borders make of constants.
+    """Gives what folding leaves open, on a random picture: what zero-padded borders make of constants.
 
     It says nothing of what channels with a gamma did beside their constant: that goes with them.
 
@@ -93,12 +93,13 @@ def fold_gap(network: Network, folded: Folded, plan: PruningPlan, seed: int = 0)
         if name not in writing:
             return output
         stays = torch.from_numpy(plan.keep[lanes.of[name]] & (name not in silent)).view(1, -1, 1, 1)
-        return torch.where(stays, output, folded.constants[name].view(1, -1, 1, 1))
+        return torch.where(stays, output, folded.constants[name].to(output.dtype).view(1, -1, 1, 1))
 
-    picture = _picture(network, seed)
+    dtype = next((p.dtype for p in network.parameters()), torch.float32)
+    picture = _picture(network, seed).to(dtype)
     with torch.inference_mode():
-        constant = copy.deepcopy(network).double().eval()(picture, tap=held)
-        found = mask(copy.deepcopy(folded.network).double().eval(), plan)(picture)
+        constant = copy.deepcopy(network).eval()(picture, tap=held)
+        found = mask(copy.deepcopy(folded.network).eval(), plan)(picture)
     gaps = [((a - b).abs() / a.abs().max().clamp(min=1e-300)) for a, b in zip(constant, found, strict=True)]
     return FoldGap(max(float(gap.max()) for gap in gaps), max(float(gap.mean()) for gap in gaps))
 

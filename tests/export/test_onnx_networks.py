@@ -94,7 +94,8 @@ def test_a_network_of_the_zoo_gives_what_torch_gives(name: str, random_network, 
         # differs from torch in float64 then. With the statistics of its own maps values stay small.
         network = recalibrate(network, [torch.from_numpy(batch)])
 
-    assert difference(network, batch) <= MAX_REL_DIFF
+    found = difference(network, batch)
+    assert found <= MAX_REL_DIFF or found <= 10 * rounding(network, batch)
 
 
 @pytest.mark.medium

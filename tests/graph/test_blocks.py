@@ -160,3 +160,35 @@ def test_every_network_of_the_zoo_reads_the_same_from_its_text_without_its_block
 def test_blocks_of_known_networks_are_counted(name: str, removable: int, others: int) -> None:
     blocks = residual_blocks(find(name))
     assert (len(blocks.removable), len(blocks.others)) == (removable, others)
+
+
+def test_a_branch_whose_weights_another_layer_uses_stays() -> None:
+    graph = graph_of(conv(4), conv(4), shortcut(0), conv(4, "share_index=1"))
+
+    blocks = residual_blocks(graph)
+
+    assert blocks.removable == ()
+    assert "001_convolutional of its branch are also those of 003_convolutional" in blocks.others["002_shortcut"]
+
+
+def test_a_branch_with_the_weights_of_another_layer_can_go() -> None:
+    graph = graph_of(conv(4), conv(4), conv(4, "share_index=1"), shortcut(1), conv(4, "share_index=1"))
+
+    rest, before = renumber(drop_blocks(graph, ("003_shortcut",)))
+
+    assert described(rest)[:3] == [
+        ("000_convolutional", ("image",)),
+        ("001_convolutional", ("000_convolutional",)),
+        ("002_convolutional", ("001_convolutional",)),
+    ]
+    assert rest["002_convolutional"].weights_of == "001_convolutional"
+    assert parse_cfg(to_cfg(rest))["002_convolutional"].weights_of == "001_convolutional"
+    assert before["002_convolutional"] == "004_convolutional"
+
+
+def test_a_weighted_shortcut_and_one_to_a_larger_map_are_no_blocks() -> None:
+    weighted = graph_of(conv(4), conv(4), shortcut(0) + "weights_type=per_feature\n")
+    larger = graph_of(conv(4), conv(4, "size=3", "stride=2", "pad=1"), shortcut(0))
+
+    assert "learned weights" in residual_blocks(weighted).others["002_shortcut"]
+    assert "000_convolutional is a larger map than 001_convolutional" in residual_blocks(larger).others["002_shortcut"]

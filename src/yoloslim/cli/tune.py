@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from yoloslim.cli.options import OutFolder, check_count
+from yoloslim.cli.options import OutFolder, Trust, check_count
 from yoloslim.cli.outputs import check_folder
 from yoloslim.cli.session import Result, Session
 from yoloslim.cli.train import Changes
@@ -23,6 +23,7 @@ def tune(
     storage: Annotated[
         str, typer.Option(metavar="FILE|URL", help="Where trials are kept; machines may share it.")
     ] = "",
+    trust: Trust = False,
     changes: Changes = None,
     out: OutFolder = None,
 ) -> Result:
@@ -30,6 +31,7 @@ def tune(
 
     Started again, or on another machine with the same --storage, it goes on with the same search.
     """
+    from yoloslim.cli.detector import fetch_named
     from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.read import changed, read_tables
     from yoloslim.recipes.tune import make_search
@@ -41,6 +43,7 @@ def tune(
     search = make_search({**tables, "tune": {**tables.get("tune", {}), **options}}, str(recipe))
     folder = out or Path("runs/tune") / search.recipe({}).name
     check_folder("--out", folder)
+    fetch_named(session, search.recipe({}).model.weights, trust=trust)
     metric = search.table.metric
 
     def told(number: int, state: str, value: float | None) -> None:

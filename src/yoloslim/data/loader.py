@@ -8,6 +8,7 @@ A key says all: epoch, draw and size; so worker processes that outlive an epoch 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -286,3 +287,4 @@ def _start_worker(_worker: int) -> None:
     """
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = lambda *_: None  # of the thread that hands pictures over, when the main process has gone

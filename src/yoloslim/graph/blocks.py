@@ -19,7 +19,7 @@ from yoloslim.cfg.options import kind_of
 from yoloslim.errors import PlanError
 from yoloslim.graph.graph import IMAGE, Graph, Node, node_name
 from yoloslim.graph.lanes import Lanes, trace_lanes
-from yoloslim.graph.ops import Convolution, Depthwise, Route, Shortcut
+from yoloslim.graph.ops import Convolution, Depthwise, Route, Shape, Shortcut
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.graph.to_cfg import section_of
 
@@ -55,12 +55,12 @@ class Blocks:
 def residual_blocks(graph: Graph) -> Blocks:
     """Gives the residual blocks of a network, and why other shortcuts are none that can be dropped."""
     above = _ancestors(graph)
-    channels = {name: shape.channels for name, shape in infer_shapes(graph).items()}
+    shapes = infer_shapes(graph)
     removable: list[Block] = []
     others: dict[str, str] = {}
     for node in graph:
         if isinstance(node.op, Shortcut):
-            block = _block(graph, node, above, channels)
+            block = _block(graph, node, above, shapes)
             if isinstance(block, str):
                 others[node.name] = block
             else:
@@ -122,7 +122,13 @@ def renumber(graph: Graph) -> tuple[Graph, dict[str, str]]:
     """Gives the network with its nodes named by their places again, and by each new name the one it had before."""
     names = {node.name: node_name(index, kind_of(node.section)) for index, node in enumerate(graph)} | {IMAGE: IMAGE}
     nodes = [
-        replace(node, name=names[node.name], inputs=tuple(names[source] for source in node.inputs)) for node in graph
+        replace(
+            node,
+            name=names[node.name],
+            inputs=tuple(names[source] for source in node.inputs),
+            weights_of=node.weights_of and names[node.weights_of],
+        )
+        for node in graph
     ]
     return replace(graph, nodes=tuple(nodes)), {now: before for before, now in names.items()}
 
@@ -157,23 +163,29 @@ def _ancestors(graph: Graph) -> dict[str, frozenset[str]]:
     return above
 
 
-def _block(graph: Graph, node: Node, above: Mapping[str, frozenset[str]], channels: Mapping[str, int]) -> Block | str:
+def _block(graph: Graph, node: Node, above: Mapping[str, frozenset[str]], shapes: Mapping[str, Shape]) -> Block | str:
     """The block that a shortcut ends, or why there is none that can be dropped."""
     assert isinstance(node.op, Shortcut)
     if len(node.inputs) != 2:
         return f"it adds {len(node.inputs)} layers"
+    if node.op.weights != "none":
+        return "it multiplies what it adds by learned weights"
     if node.op.activation != "linear":
         return f"its activation is {node.op.activation}, not linear"
     branch_end, skip = node.inputs
     if skip not in above[branch_end]:
         return f"{skip} does not lead to {branch_end}: it adds two branches"
-    if channels[branch_end] != channels[skip]:
-        return f"{branch_end} has {channels[branch_end]} channels, {skip} has {channels[skip]}"
+    if shapes[branch_end].channels != shapes[skip].channels:
+        return f"{branch_end} has {shapes[branch_end].channels} channels, {skip} has {shapes[skip].channels}"
+    if shapes[branch_end] != shapes[skip]:
+        return f"{skip} is a larger map than {branch_end}"
     inside = above[branch_end] - above[skip]
     for reader in graph:
         shared = inside.intersection(reader.inputs)
         if shared and reader.name not in inside and reader.name != node.name:
             return f"{min(shared)} of its branch is also read by {reader.name}"
+        if reader.weights_of in inside and reader.name not in inside:
+            return f"the weights of {reader.weights_of} of its branch are also those of {reader.name}"
     if not any(isinstance(each.op, Convolution | Depthwise) for each in graph if each.name in inside):
         return "its branch has no convolution"
     return Block(node.name, skip, tuple(each.name for each in graph if each.name in inside))

@@ -84,6 +84,7 @@ def _counted(session: Session, data_set: KnownSet, file: Path) -> Result:
     """Counts what is there, split by split, prints it beside what is published, and gives both."""
     from yoloslim.cli.progress import progress_bar
     from yoloslim.cli.reports import tell_problems
+    from yoloslim.data.annotations import Kind
     from yoloslim.data.datafile import load_data_file
     from yoloslim.data.dataset import load_dataset
     from yoloslim.data.fetch import count_split
@@ -98,7 +99,7 @@ def _counted(session: Session, data_set: KnownSet, file: Path) -> Result:
             session.print(note)
         with progress_bar(session, f"counting {split}", len(dataset)) as progress:
             found[split], wrong = count_split(dataset, progress)
-        problems.extend(wrong)
+        problems.extend(problem for problem in wrong if problem.kind is not Kind.IGNORED)  # as its authors mean them
     found["all"] = Count(*(sum(column) for column in zip(*map(astuple, found.values()), strict=True)))
     _show_counts(session, found, data_set.counts)
     told = tell_problems(problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,30 @@ def test_what_cannot_be_converted_is_refused_in_a_line_and_nothing_is_written(
 
     assert message in line
     assert not Path("new").exists()
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
+
+
+@pytest.mark.medium
+def test_the_commands_of_the_document_give_the_counts_of_its_table(
+    run: Run, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOLOSLIM_TEST_DATA", str(data_dir))
+    (tmp_path / "examples").symlink_to(DOCUMENT.parents[1] / "examples")
+    text = DOCUMENT.read_text("utf-8").partition("## Five data sets")[2]
+    commands = re.findall(r"^    yoloslim (data convert .*)$", text, re.MULTILINE)
+    table = [[cell.strip() for cell in line.split("|")[2:5]] for line in text.splitlines() if line.startswith("| ")][1:]
+
+    counts = []
+    for command in commands:
+        outcome = run(*command.replace("${YOLOSLIM_TEST_DATA}", str(data_dir)).split())
+        splits = outcome.json["splits"].values()
+        sums = (("pictures", "out"), ("boxes", "in"), ("boxes", "out"))
+        counts.append([f"{sum(split[what][way] for split in splits):,}" for what, way in sums])
+
+    assert len(counts) == 5
+    assert counts == table
 
 
 def test_data_without_a_sub_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,26 @@ def test_the_commands_of_the_document_give_the_counts_of_its_table(
     assert counts == table
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(5))
+def test_two_commands_of_the_document_go_from_a_download_to_a_training(
+    number: int, run: Run, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they stand there, but for smaller pictures."""
+    monkeypatch.setenv("YOLOSLIM_TEST_DATA", str(data_dir))
+    (tmp_path / "examples").symlink_to(DOCUMENT.parents[1] / "examples")
+    text = DOCUMENT.read_text("utf-8").partition("## Five data sets")[2]
+    pairs = re.findall(r"^    yoloslim (data convert .*)\n    yoloslim (train .*)$", text, re.MULTILINE)
+    convert, train = (line.replace("${YOLOSLIM_TEST_DATA}", str(data_dir)).split() for line in pairs[number])
+
+    assert run(*convert).code == 0
+    outcome = run(*train, "--size", 64, "--out", "run", "--device", "cpu")
+
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["epochs"] == 1
+    assert (tmp_path / "run" / "last.safetensors").is_file()
+
+
 def test_data_without_a_sub_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 0
     assert "convert" in capsys.readouterr().out

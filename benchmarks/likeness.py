@@ -95,7 +95,7 @@ def main() -> int:
             shares[change][name] = len(found) / PICTURES
     print(f"| the copy is | {' | '.join(FOLDERS)} |\n|---|{'---|' * len(FOLDERS)}")
     for change, found_in in shares.items():
-        print(f"| {change} | {' | '.join(f'{share:.0%}' for share in found_in.values())} |")
+        print(f"| {change} | {' | '.join(f'{100 * share:.0f} %' for share in found_in.values())} |")
     record = {"pictures": PICTURES, "found": shares, "machine": machine(), "versions": versions()}
     (ROOT / "benchmarks" / "results" / "likeness.json").write_text(json.dumps(record, indent=1) + "\n")
     return 0

@@ -11,8 +11,9 @@ from yoloslim.cli import main
 
 COMMANDS = [
     *("demo", "compress", "zoo", "cfg", "info", "anchors", "eval", "detect", "prune", "export", "convert"),
-    *("data check", "data stats"),
+    *("data convert", "data check", "data stats"),
 ]
+HELP = [[*name.split(), "--help"] for name in COMMANDS]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,9 +30,7 @@ def test_help_takes_less_than_half_a_second() -> None:
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], *([*name.split(), "--help"] for name in COMMANDS), ["evl"], ["eval"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], *HELP, ["evl"], ["eval"]])
 def test_what_needs_no_work_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         f"import sys\nfrom yoloslim.cli import main\nmain({arguments})\n"
@@ -47,7 +46,7 @@ def test_python_m_answers_as_the_command_does() -> None:
     assert outcome.stderr.startswith("error: info needs --cfg")
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "data", *COMMANDS])
 def test_help_fits_80_columns(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,18 @@ def test_absolute_paths_of_another_machine_are_found_by_their_last_two_parts(tmp
     assert any("2 absolute paths are not there" in note for note in dataset.notes)
 
 
+def test_links_and_paths_that_climb_are_followed_in_data_files_and_lists(tmp_path: Path) -> None:
+    put(tmp_path, "far/images/a.png", "far/labels/a.txt", "set/x.txt")
+    (tmp_path / "set" / "images").symlink_to(tmp_path / "far" / "images")
+    (tmp_path / "set" / "labels").symlink_to(tmp_path / "far" / "labels")
+    (tmp_path / "far" / "list.txt").write_text(f"../far/images/a.png\n{tmp_path}/set/images/a.png\n")
+    (tmp_path / "set" / "list.txt").symlink_to(tmp_path / "far" / "list.txt")
+
+    for entry in ("images", "../far/images", f"{tmp_path}/far/images", "list.txt"):
+        dataset = load(tmp_path / "set", f"train: {entry}")
+        assert {len(loaded.annotation or ()) for loaded in dataset} == {1}
+
+
 def test_several_entries_are_joined(tmp_path: Path) -> None:
     put(tmp_path, "a/1.png", "b/2.png", "c.png")
 

@@ -22,7 +22,7 @@ from yoloslim.data.targets import TARGETS, fitted
 
 NAMES = ("car", "bus & <van>", "żółw 猫")
 SIZES = st.tuples(st.integers(16, 12_000), st.integers(16, 9_000))
-FORMS = ("yolo", "yolo-obb", "voc", "coco")
+FORMS = tuple(TARGETS)
 CHAINS = [chain for length in (1, 2, 3) for chain in permutations(FORMS, length)]
 
 

@@ -30,9 +30,9 @@ LEFT_OUT_KINDS |= {Kind.UNREADABLE_PICTURE, Kind.UNREADABLE_LABELS, Kind.UNLISTA
 """Kinds of problems that stand for one picture or box that is not written."""
 
 _LOST = {
-    Kind.DIFFICULT: "boxes are difficult, which {target} cannot say; they are left out",
-    Kind.CUT: "boxes reach over the border, which {target} has not; they are cut at it",
-    Kind.CORNERS: "oriented boxes become the upright ones around them: {target} has no corners",
+    Kind.DIFFICULT: "{target} cannot mark boxes as difficult: {count} left out",
+    Kind.CUT: "{target} wants boxes inside the picture: {count} cut at its border",
+    Kind.CORNERS: "{target} has no corners of oriented boxes: {count} made upright",
 }
 
 
@@ -108,15 +108,16 @@ def convert_data(
         data_files = writer.finish(re.sub(r"[^\w.+-]+", "_", out.absolute().name) or "data")
     for split, counts in splits.items():
         notes += _background_notes(split, counts)
-    return Conversion(tuple(out / name for name in data_files), splits, tuple(work.problems), tuple(notes))
+    problems = tuple(dict.fromkeys(work.problems))
+    return Conversion(tuple(out / name for name in data_files), splits, problems, tuple(notes))
 
 
 def _load_splits(data_file: DataFile) -> tuple[dict[str, Dataset], list[str]]:
-    notes = [f"{split.fault}; {name} is left out" for name, split in data_file.splits.items() if split.fault]
     usable = [name for name, split in data_file.splits.items() if not split.fault]
     if not usable:
-        raise DataError(notes[0].removesuffix(f"; {next(iter(data_file.splits))} is left out"))
+        data_file.split(next(iter(data_file.splits)))  # raises, and says why
     datasets = {name: load_dataset(data_file, name) for name in usable}
+    notes = [f"{split.fault}; {name} is left out" for name, split in data_file.splits.items() if split.fault]
     return datasets, notes + [note for dataset in datasets.values() for note in dataset.notes]
 
 
@@ -165,11 +166,10 @@ class _Work:
         counts = SplitCounts()
         self._tell(counts, dataset.problems)
         counts.pictures_in = sum(counts.left_out[kind] for kind in UNLISTED_KINDS)
-        counts.boxes_in = counts.left_out[Kind.MALFORMED]
-        times = Counter(dataset.samples)
-        for read in _read(dataset, list(times)):
-            self._convert_picture(split, read, counts, times[read.sample])
-            self.done += times[read.sample]
+        counts.boxes_in = counts.left_out[Kind.MALFORMED]  # those that belong to no picture
+        for read in _read(dataset):
+            self._convert_picture(split, read, counts)
+            self.done += 1
             if self.progress is not None:
                 self.progress(self.done, self.total)
         if not counts.pictures_out:
@@ -177,38 +177,37 @@ class _Work:
             raise DataError(f"{split}: none of its {counts.pictures_in} pictures can be converted{why}")
         return counts
 
-    def _convert_picture(self, split: str, read: _Read, counts: SplitCounts, times: int) -> None:
+    def _convert_picture(self, split: str, read: _Read, counts: SplitCounts) -> None:
         unlistable = _unlistable(read.sample.path) if self.placing == "list" else []
-        self._tell(counts, [*read.labels.problems, *unlistable], times)
+        self._tell(counts, [*read.labels.problems, *unlistable])
         stated = read.labels.objects or ()
         num_stated = len(stated) + sum(problem.kind in BOX_KINDS for problem in read.labels.problems)
-        counts.pictures_in += times
-        counts.boxes_in += num_stated * times
+        counts.pictures_in += 1
+        counts.boxes_in += num_stated
         if read.size is None or read.labels.objects is None or unlistable:
             return
         objects, lost = fitted(stated, self.target, read.size)
-        self._tell_lost(counts, read.sample.path, lost, times)
-        for _ in range(times):
-            self.writer.add(split, read.sample.path, read.size, objects)
-        counts.pictures_out += times
-        counts.boxes_out += len(objects) * times
+        self._tell_lost(counts, read.sample.path, lost)
+        self.writer.add(split, read.sample.path, read.size, objects)
+        counts.pictures_out += 1
+        counts.boxes_out += len(objects)
         if not num_stated:
             counts.backgrounds.append(read.sample.path)
 
-    def _tell(self, counts: SplitCounts, problems: Sequence[Problem], times: int = 1) -> None:
+    def _tell(self, counts: SplitCounts, problems: Sequence[Problem]) -> None:
         self.problems.extend(problems)
         for problem in problems:
             if problem.kind in LEFT_OUT_KINDS:
-                counts.left_out[problem.kind] += times
+                counts.left_out[problem.kind] += 1
 
-    def _tell_lost(self, counts: SplitCounts, path: Path, lost: Counter[Kind], times: int) -> None:
+    def _tell_lost(self, counts: SplitCounts, path: Path, lost: Counter[Kind]) -> None:
         for kind, count in lost.items():
-            message = f"{count} {_LOST[kind].format(target=self.target.name)}"
+            message = _LOST[kind].format(target=self.target.name, count=count)
             self.problems.append(Problem(path, 0, message, kind))
-            (counts.left_out if kind in LEFT_OUT_KINDS else counts.changed)[kind] += count * times
+            (counts.left_out if kind in LEFT_OUT_KINDS else counts.changed)[kind] += count
 
 
-def _read(dataset: Dataset, samples: Sequence[Sample]) -> Iterator[_Read]:
+def _read(dataset: Dataset) -> Iterator[_Read]:
     """Reads pictures, for their size and whether they are whole, and labels; in order, by several threads."""
 
     def read(sample: Sample) -> _Read:
@@ -219,8 +218,8 @@ def _read(dataset: Dataset, samples: Sequence[Sample]) -> Iterator[_Read]:
         return _Read(sample, (width, height), dataset.read_labels(sample, (width, height)))
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS)) as pool:
-        for start in range(0, len(samples), CHUNK):
-            yield from pool.map(read, samples[start : start + CHUNK])
+        for start in range(0, len(dataset), CHUNK):
+            yield from pool.map(read, dataset.samples[start : start + CHUNK])
 
 
 def _unlistable(path: Path) -> list[Problem]:

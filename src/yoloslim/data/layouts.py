@@ -73,10 +73,8 @@ def _voc_names(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = sorted({name for file in files for name in voc_class_names(file)})
     if not names:
         raise DataError(f"{folder}: expected xml files with the names of classes, found none in {len(files)} of them")
-    note = (
-        f"{folder}: class names are the {len(names)} of the xml files, in alphabetical order: {', '.join(names[:20])}"
-    )
-    return tuple(names), (note,)
+    listed = ", ".join(names)
+    return tuple(names), (f"{folder}: class names are those of the xml files, in alphabetical order: {listed}",)
 
 
 def _first(paths: Iterable[Path]) -> Path | None:

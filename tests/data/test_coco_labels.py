@@ -291,6 +291,17 @@ def test_the_longest_name_that_ends_a_path_is_the_pictures(tmp_path: Path) -> No
     assert (len(x.annotation or ()), len(y.annotation or ())) == (0, 1)
 
 
+def test_names_are_relative_to_the_folder_that_fits_most_pictures(tmp_path: Path) -> None:
+    put_pictures(tmp_path, "t/a.png", "t/b.png", "t/t/a.png")
+    images = [an_image(number, name) for number, name in enumerate(["a.png", "b.png", "t/a.png"])]
+    put(tmp_path, an_annotation(image=2), images=images, name="b.json")
+
+    dataset = load(tmp_path, "train: t\nlabels: b.json\nnames: [car, bus]\n")
+
+    assert dataset.problems == ()
+    assert [len(loaded.annotation or ()) for loaded in dataset] == [0, 0, 1]
+
+
 def test_a_single_class_data_set_has_only_the_first_class(tmp_path: Path) -> None:
     put_pictures(tmp_path, "a.png")
     put(tmp_path, an_annotation())

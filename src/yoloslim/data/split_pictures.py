@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -148,12 +149,15 @@ def find_pictures(labels: SplitLabels, root: Path) -> Matched:
 
 
 def match_pictures(labels: SplitLabels, listings: Sequence[Listing]) -> Matched:
-    """Gives those of the listed pictures that a label file names: the ends of their paths are a name in it."""
-    depth = max((name.count("/") + 1 for name in labels.pictures), default=1)
+    """Gives those of the listed pictures that a label file names: the end of a picture's path is a name in it.
+
+    Where several ends are, the name is the one relative to the folder that most pictures have names relative to.
+    """
+    pictures = [picture for listing in listings for picture in listing.pictures]
+    names = _names_of(pictures, labels.pictures)
     taken: dict[str, Path] = {}
     matched, problems = [], []
-    for picture in (picture for listing in listings for picture in listing.pictures):
-        name = _name_of(picture, labels.pictures, depth)
+    for picture, name in zip(pictures, names, strict=True):
         if name is None:
             message = f"{labels.path} does not name this picture; it is left out"
             problems.append(Problem(picture, 0, message, Kind.UNLISTED))
@@ -177,6 +181,15 @@ def _missing(labels: SplitLabels, listings: Sequence[Listing], taken: Mapping[st
     return [Problem(labels.path, 0, message)]
 
 
-def _name_of(picture: Path, names: Mapping[str, StatedPicture], depth: int) -> str | None:
-    ends = ("/".join(picture.parts[-count:]) for count in range(depth, 0, -1))
-    return next((end for end in ends if end in names), None)
+def _names_of(pictures: Sequence[Path], names: Mapping[str, StatedPicture]) -> list[str | None]:
+    depth = max((name.count("/") + 1 for name in names), default=1)
+    ends = [_ends(picture, names, depth) for picture in pictures]
+    votes = Counter(folder for its_ends in ends for folder in its_ends)
+    return [max(its_ends.items(), key=lambda end: votes[end[0]])[1] if its_ends else None for its_ends in ends]
+
+
+def _ends(picture: Path, names: Mapping[str, StatedPicture], depth: int) -> dict[tuple[str, ...], str]:
+    """Gives the names that the path of a picture ends in, the longest first, by the folder they are relative to."""
+    parts = picture.parts
+    ends = {parts[:-count]: "/".join(parts[-count:]) for count in range(min(depth, len(parts)), 0, -1)}
+    return {folder: end for folder, end in ends.items() if end in names}

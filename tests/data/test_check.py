@@ -228,4 +228,4 @@ def test_progress_is_told_for_reading_and_for_comparing(folder: Path) -> None:
 
     check(load_data_file(folder / "a.yaml"), lambda *call: calls.append(call))
 
-    assert calls == [*(("reading pictures", count, 7) for count in range(1, 8)), ("comparing pictures", 7, 7)]
+    assert calls == [(what, count, 7) for what in ("reading pictures", "comparing pictures") for count in range(1, 8)]

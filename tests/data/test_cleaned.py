@@ -130,6 +130,16 @@ def test_corners_are_kept(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/labels/train/1.txt").read_text() == "0 0.5 0.1 0.7 0.3 0.5 0.5 0.3 0.3\n"
 
 
+def test_boxes_that_are_outside_by_rounding_stay_as_they_are(folder: Path, tmp_path: Path) -> None:
+    put_label(folder, "train/1.txt", "0 -0.001 .5 .5 1 1 .5 .5 0\n1 .75 .5 .502 .5\n")
+
+    write_cleaned(checked(folder / "a.yaml"), tmp_path / "out")
+
+    first, second = (tmp_path / "out/labels/train/1.txt").read_text().splitlines()
+    assert first == "0 -0.001 0.5 0.5 1 1 0.5 0.5 0"
+    assert second.split()[3] == "1.001"
+
+
 def test_xml_stays_xml_with_what_is_difficult(tmp_path: Path) -> None:
     for number, (width, right) in enumerate([(64, 30), (64, 5), (128, 30)]):
         put_picture(tmp_path / f"V/JPEGImages/{number}.png", number)

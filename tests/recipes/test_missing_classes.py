@@ -18,7 +18,7 @@ from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 from yoloslim.zoo.catalog import find
 
 SIZE, WBC = 160, 1
-WHOLE, PARTIAL = 12, 60  # pictures with all classes labelled, and with red blood cells alone
+WHOLE, PARTIAL = 32, 64  # pictures with all classes labelled, and with red blood cells alone
 
 
 @pytest.fixture
@@ -34,15 +34,16 @@ def sets(tmp_path: Path, data_dir: Path) -> list[str]:
     return [str(tmp_path / f"{name}.yaml") for name in parts]
 
 
-def trained(sets: list[str], weights: Path, folder: Path, **loss: float) -> Any:
-    """Gives the network that learnt from both sets."""
+def trained(sets: list[str], weights: Path, folder: Path, epochs: int, **loss: float) -> Any:
+    """Gives the network that learnt from the data sets; its checkpoint is in the folder."""
     tables = {
         "name": "joint",
         "device": "cpu",
         "model": {"cfg": "yolov3-tiny", "weights": str(weights)},
         "data": {"data": sets, "size": SIZE},
-        "train": {"epochs": 10, "batch": 12, "learning_rate": 0.04, "ema": 0.9, "workers": 0, "eval_every": 100},
+        "train": {"epochs": epochs, "batch": 8, "learning_rate": 0.08, "ema": 0.9, "workers": 0, "eval_every": 100},
         "loss": loss,
+        "augment": {"mosaic": 0.0, "scale": 0.2},
     }
     recipe = parse_train_recipe(tables, "test")
     model, material = starting_point(recipe, find("yolov3-tiny"))
@@ -75,9 +76,11 @@ def mean_best_score(network: Any, data_file: str) -> float:
 def test_a_class_that_one_set_does_not_label_is_not_suppressed(
     sets: list[str], weights_dir: Path, tmp_path: Path
 ) -> None:
-    weights = weights_dir / "yolov3-tiny.weights"
+    trained(sets[:1], weights_dir / "yolov3-tiny.weights", tmp_path / "first", 25)
+    first = tmp_path / "first" / "last.safetensors"
 
-    kept = mean_best_score(trained(sets, weights, tmp_path / "kept"), sets[0])
-    punished = mean_best_score(trained(sets, weights, tmp_path / "punished", unjudged=1.0), sets[0])  # judges all
+    kept = mean_best_score(trained(sets, first, tmp_path / "kept", 4), sets[0])
+    punished = mean_best_score(trained(sets, first, tmp_path / "punished", 4, unjudged=1.0), sets[0])  # judges all
 
-    assert kept > 1.3 * punished, (kept, punished)
+    assert kept > 0.5
+    assert kept > 1.5 * punished, (kept, punished)

@@ -38,8 +38,11 @@ def anchors(
 ) -> Result:
     """Find the anchors that fit a data set, and write them into a cfg."""
     from yoloslim.cli.inputs import parse_size
+    from yoloslim.cli.outputs import check_folder
     from yoloslim.data.anchors import find_anchors, fit_of
 
+    if out is not None:
+        check_folder("--out, folder", out.absolute().parent)
     start = _start(cfg, count)
     width, height = parse_size(size) or start.size
     survey = _survey(session, data, split)

@@ -10,7 +10,7 @@ from pathlib import Path
 from yoloslim.data.annotations import Kind, LabelledBox
 from yoloslim.data.check import Report
 from yoloslim.data.dataset import Dataset
-from yoloslim.data.inspection import Inspection, repeated_boxes
+from yoloslim.data.inspection import Inspection, boxes_over_border, repeated_boxes
 from yoloslim.data.set_writer import UNSAFE_PATH, Placing, SetWriter
 from yoloslim.data.targets import TARGETS, Target, fitted
 from yoloslim.errors import DataError
@@ -79,17 +79,16 @@ def _is_known(dataset: Dataset, inspection: Inspection) -> bool:
 
 
 def _good_boxes(dataset: Dataset, inspection: Inspection, size: tuple[int, int]) -> list[LabelledBox]:
-    """Gives the boxes of a picture without those that repeat another one, cut at its border."""
+    """Gives the boxes of a picture without those that repeat another one, cut where they reach over its border."""
     objects = dataset.read_labels(inspection.sample, size).objects or ()
-    repeated = {index for index, _ in repeated_boxes(objects)}
-    return [_cut(found, size) for index, found in enumerate(objects) if index not in repeated]
+    repeated, beyond = {index for index, _ in repeated_boxes(objects)}, boxes_over_border(objects, size)
+    return [
+        _cut(found, size) if index in beyond else found for index, found in enumerate(objects) if index not in repeated
+    ]
 
 
 def _cut(found: LabelledBox, size: tuple[int, int]) -> LabelledBox:
-    """Gives a box cut at the border of its picture; one that is inside stays as it is, corners included."""
     left, top, right, bottom = (min(max(value, 0.0), side) for value, side in zip(found.xyxy, size * 2, strict=True))
-    if (left, top, right, bottom) == found.xyxy or right <= left or bottom <= top:
-        return found
     return dataclasses.replace(found, xyxy=(left, top, right, bottom), corners=None)
 
 

@@ -84,6 +84,14 @@ def repeated_boxes(objects: Sequence[LabelledBox]) -> list[tuple[int, int]]:
     return [(int(index), int(earlier[index].argmax())) for index in np.flatnonzero(earlier.any(1))]
 
 
+def boxes_over_border(objects: Sequence[LabelledBox], size: tuple[int, int]) -> list[int]:
+    """Gives the indices of the boxes that reach over the border of their picture, farther than rounding does."""
+    boxes, sides = annotation_of(objects).boxes, np.array(size)
+    beyond = np.maximum(-boxes[:, :2], boxes[:, 2:] - sides) > BORDER_TOLERANCE * sides
+    indices: list[int] = np.flatnonzero(beyond.any(1)).tolist()
+    return indices
+
+
 def _background(sample: Sample) -> Problem:
     if sample.label_path is None:
         return Problem(sample.path, 0, "has no label file", Kind.NO_LABEL_FILE)
@@ -98,9 +106,7 @@ def _box_problems(
     told = [f"{names[found.class_id]} {' '.join(f'{side:g}' for side in np.round(found.xyxy, 1))}" for found in objects]
     for index, earlier in repeated_boxes(objects):
         yield Problem(path, 0, f"the box {told[index]} (xyxy, pixels) repeats {told[earlier]}", Kind.REPEATED)
-    boxes, sides = annotation_of(objects).boxes, np.array(size)
-    beyond = np.maximum(-boxes[:, :2], boxes[:, 2:] - sides) > BORDER_TOLERANCE * sides
-    for index in np.flatnonzero(beyond.any(1)).tolist():
+    for index in boxes_over_border(objects, size):
         message = f"the box {told[index]} (xyxy, pixels) reaches out of the picture ({size[0]}x{size[1]})"
         yield Problem(path, 0, message, Kind.OVER_BORDER)
 

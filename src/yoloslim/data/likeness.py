@@ -14,7 +14,7 @@ percent or turned by a few degrees; not those that were turned far, or had parts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -69,23 +69,18 @@ def find_alike(
     shown = np.array([index for index, small in enumerate(thumbnails) if small.std() >= MIN_CONTRAST], np.int64)
     if not len(shown):
         return []
-    coarse = np.stack([_coarse(thumbnails[index]) for index in shown])
-    mirrored = np.stack([_coarse(thumbnails[index][:, ::-1]) for index in shown])
     members = [np.flatnonzero(np.array(groups)[shown] == group) for group in range(max(groups) + 1)]
-    step, found = max(1, BLOCK_PAIRS // len(shown)), list[Like]()
-    for start in range(0, len(shown), step):
-        stop = min(start + step, len(shown))
-        likeness = np.maximum(coarse[start:stop] @ coarse[:stop].T, mirrored[start:stop] @ coarse[:stop].T)
-        for row, values in zip(range(start, stop), likeness, strict=True):
-            for its in members:
-                earlier = its[: np.searchsorted(its, row)]
-                candidates = shown[earlier[_likeliest(values[earlier])]].tolist()
-                picture = thumbnails[shown[row]]
-                like = next((other for other in candidates if are_alike(picture, thumbnails[other])), None)
-                if like is not None:
-                    found.append(Like(int(shown[row]), like))
+    found = []
+    for row, correlations in _correlations([thumbnails[index] for index in shown]):
+        for its in members:
+            earlier = its[: np.searchsorted(its, row)]
+            candidates = shown[earlier[_likeliest(correlations[earlier])]].tolist()
+            picture = thumbnails[shown[row]]
+            like = next((other for other in candidates if are_alike(picture, thumbnails[other])), None)
+            if like is not None:
+                found.append(Like(int(shown[row]), like))
         if progress is not None:
-            progress(int(shown[stop - 1]) + 1)
+            progress(int(shown[row]) + 1)
     return found
 
 
@@ -97,6 +92,17 @@ def are_alike(first: Thumbnail, second: Thumbnail) -> bool:
         if is_candidate and _difference(ours, _normalized(other)) <= MAX_DIFFERENCE:
             return True
     return False
+
+
+def _correlations(thumbnails: Sequence[Thumbnail]) -> Iterator[tuple[int, Copy]]:
+    """Gives (index, correlations with every picture up to it, as it is or mirrored) of each picture."""
+    coarse = np.stack([_coarse(small) for small in thumbnails])
+    mirrored = np.stack([_coarse(small[:, ::-1]) for small in thumbnails])
+    step = max(1, BLOCK_PAIRS // len(coarse))
+    for start in range(0, len(coarse), step):
+        stop = min(start + step, len(coarse))
+        block = np.maximum(coarse[start:stop] @ coarse[:stop].T, mirrored[start:stop] @ coarse[:stop].T)
+        yield from zip(range(start, stop), block, strict=True)
 
 
 def _likeliest(values: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from yoloslim.data.statistics import Spread, Statistics
     from yoloslim.data.survey import Survey
 
+_DEFAULT_SIZE = (416, 416)
+
 
 def stats(
     session: Session,
     data: DataFile,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for plots; default: none.")] = None,
-    size: Annotated[str, typer.Option("--size", metavar="N|WxH", help="Input size to measure boxes at.")] = "416",
+    size: Annotated[str, typer.Option("--size", metavar="N|WxH", help="Input size for box sizes; default: 416.")] = "",
     resize: Annotated[Resize, typer.Option("--resize", help="How pictures are fitted in training.")] = "letterbox",
 ) -> Result:
     """Show the classes and boxes of a data set in numbers."""
@@ -30,7 +32,7 @@ def stats(
     from yoloslim.data.statistics import statistics_of
     from yoloslim.report.data_plots import plot_boxes, plot_classes
 
-    width, height = parse_size(size) or (416, 416)
+    width, height = parse_size(size) or _DEFAULT_SIZE
     if out is not None:
         check_folder("--out", out)
     surveys = _surveys(session, data)

@@ -85,3 +85,10 @@ def test_gammas_are_read_from_every_batch_norm() -> None:
         "002_depthwise": [1.0, 1.0, 1.0],
     }
     assert {values.dtype for values in found.values()} == {np.dtype(np.float64)}
+
+
+def test_a_layer_with_the_weights_of_another_writes_nothing_of_its_own() -> None:
+    network = Network(parse_cfg(NET + conv(4) + conv(5) + conv(4) + conv(5, "share_index=1")))
+
+    assert writers(network.graph) == ("000_convolutional", "001_convolutional", "002_convolutional")
+    assert list(gammas(network)) == ["000_convolutional", "001_convolutional", "002_convolutional"]

@@ -257,3 +257,11 @@ def test_a_layer_read_only_for_its_weights_is_read() -> None:
 
     assert unread(text) == ["[convolutional] (layer 1) is read by nothing; remove it, or route to it"]
     assert unread(f"{text}share_index=1\n") == []
+
+
+def test_a_shortcut_to_a_larger_map_is_told_what_it_does() -> None:
+    text = "[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=3\n[maxpool]\nsize=2\nstride=2\n[shortcut]\nfrom=0\n"
+
+    messages = [(finding.line, finding.message) for finding in lint(text) if finding.key == "from"]
+
+    assert messages == [(10, "[shortcut] adds one of each 2x2 cells of layer 0")]

@@ -1,4 +1,4 @@
-"""Which layers a training leaves alone: ``stopbackward`` (Darknet's network.c, backward_network)."""
+"""Where a training stops gradients: ``stopbackward`` and ``onlyforward`` (Darknet's network.c, backward_network)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ class Stop:
     until: int | None
 
 
-def forward_only(graph: Graph) -> frozenset[str]:
-    """Gives the nodes that no gradient passes, ``onlyforward``; others may lead around them.
-
-    Raises:
-        CfgError: ``onlyforward`` is no number.
-    """
-    return frozenset(node.name for node in graph if Options(node.section).flag("onlyforward"))
-
-
 def stops_of(graph: Graph) -> tuple[Stop, ...]:
     """Gives the layers at which a training stops the gradient, in the order of the network.
 
@@ -40,3 +31,12 @@ def stops_of(graph: Graph) -> tuple[Stop, ...]:
     """
     values = ((index, Options(node.section).integer("stopbackward")) for index, node in enumerate(graph, start=1))
     return tuple(Stop(index, None if value == _ALWAYS else value) for index, value in values if value)
+
+
+def forward_only(graph: Graph) -> frozenset[str]:
+    """Gives the nodes that no gradient passes, ``onlyforward``; others may lead around them.
+
+    Raises:
+        CfgError: ``onlyforward`` is no number.
+    """
+    return frozenset(node.name for node in graph if Options(node.section).flag("onlyforward"))

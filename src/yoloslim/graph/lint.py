@@ -19,7 +19,7 @@ from yoloslim.cfg.sections import Section, parse_sections
 from yoloslim.errors import CfgError
 from yoloslim.graph.from_cfg import check_shared, read_net, reads_boxes, references, shared_index, without_tail
 from yoloslim.graph.graph import Node, node_name
-from yoloslim.graph.ops import Contrastive, Convolution, Op, Shape, Yolo
+from yoloslim.graph.ops import Contrastive, Convolution, Op, Shape, Shortcut, Yolo
 from yoloslim.graph.read_op import read_op
 from yoloslim.graph.shapes import node_shape
 
@@ -251,12 +251,22 @@ def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
     for index, layer in enumerate(layers):
         if index not in read and not isinstance(layer.op, Contrastive | Yolo) and index + 1 < len(layers):
             yield _warning(layer.section, "", f"(layer {index}) is read by nothing; remove it, or route to it")
+        if isinstance(layer.op, Shortcut) and layer.read is not None:
+            yield from _shortcut_findings(layer, layers, layer.read)
         if isinstance(layer.op, Convolution):
             yield from _convolution_findings(layer.section, layer.op)
         if isinstance(layer.op, Yolo):
             before = layers[index - 1] if index else None
             yield from _head_findings(layer.section, layer.op, before)
     yield from _disagreements(heads)
+
+
+def _shortcut_findings(layer: _Layer, layers: Sequence[_Layer], read: Shape) -> Iterator[Finding]:
+    for place in layer.inputs[1:]:
+        other = layers[place].shape if place >= 0 else None
+        if other is not None and other.height > read.height and layer.shape is not None:
+            step = other.height // read.height
+            yield _warning(layer.section, "from", f"adds one of each {step}x{step} cells of layer {place}")
 
 
 def _convolution_findings(section: Section, op: Convolution) -> Iterator[Finding]:

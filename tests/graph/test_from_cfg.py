@@ -398,3 +398,11 @@ def test_a_recurrent_network_is_refused_before_anything_else_is_missed(kind: str
 def test_a_pool_over_channels_takes_no_blur() -> None:
     text = NET + CONV + "[maxpool]\nmaxpool_depth=1\nantialiasing=1\n"
     refuse(text, "x.cfg:9: [maxpool] maxpool_depth=1 takes no antialiasing; set one of them to 0")
+
+
+def test_a_shortcut_to_a_larger_map_is_told_what_it_does(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        parse_cfg(NET + CONV + "[maxpool]\nsize=2\nstride=2\n[shortcut]\nfrom=0\n[shortcut]\nfrom=-2\n", "x.cfg")
+
+    text = "x.cfg: shortcuts from larger maps, of which they add one cell of each square: line 10"
+    assert [record.getMessage() for record in caplog.records] == [text]

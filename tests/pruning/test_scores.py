@@ -53,6 +53,13 @@ def test_a_lane_with_a_writer_without_batch_norm_scores_infinity() -> None:
     assert scores[IMAGE:].tolist() == [np.inf, 0.2]
 
 
+def test_a_layer_with_the_weights_of_another_writes_nothing_of_its_own() -> None:
+    network = Network(parse_cfg(NET + conv(4) + conv(5) + conv(4) + conv(5, "share_index=1")))
+
+    assert writers(network.graph) == ("000_convolutional", "001_convolutional", "002_convolutional")
+    assert list(gammas(network)) == ["000_convolutional", "001_convolutional", "002_convolutional"]
+
+
 def test_a_lane_that_nothing_writes_scores_zero() -> None:
     assert lane_scores({}, lanes_of(conv(2)), ())[:IMAGE].tolist() == [0, 0, 0]
 

@@ -46,20 +46,20 @@ SECTION_ALIASES = {
 }
 """Darknet's other names of sections (string_to_layer_type)."""
 
+TAIL_SECTIONS = ("connected", "softmax", "cost", "local", "detection", "normalization")
+"""Sections at which a network without heads ends: the layers before them are the backbone of a classifier."""
+
 _RECURRENT = "layers that remember earlier pictures are not supported; detect with a network of single pictures"
 _CLASSIFIERS = "is a layer of classifiers, which only a cfg without heads may have, behind its backbone; remove it"
 
 REFUSED_SECTIONS: Mapping[str, str] = {
     **dict.fromkeys(("rnn", "crnn", "lstm", "conv_lstm", "gru", "history"), _RECURRENT),
-    **dict.fromkeys(("connected", "softmax", "cost", "local", "detection", "normalization"), _CLASSIFIERS),
+    **dict.fromkeys(TAIL_SECTIONS, _CLASSIFIERS),
     "batchnorm": "is not supported; put batch_normalize=1 into the convolution before it",
     "activation": "is not supported; put activation= into the layer before it",
     "implicit": "learned constants of YOLOR are not supported; train a network without them",
 }
 """Darknet's sections that cannot be honoured: why, and what to do."""
-
-TAIL_SECTIONS = frozenset({"connected", "softmax", "cost", "local", "detection", "normalization"})
-"""Sections at which a network without heads ends: the layers before them are the backbone of a classifier."""
 
 IDLE_SECTIONS = frozenset({"contrastive"})
 """Sections that have an effect in Darknet and none here, which is worth saying."""

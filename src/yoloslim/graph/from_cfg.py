@@ -11,9 +11,9 @@ from yoloslim.cfg.schema import HEAD_SECTIONS, IDLE_SECTIONS, NOT_SHARED, TAIL_S
 from yoloslim.cfg.sections import Section, parse_sections, read_sections
 from yoloslim.errors import CfgError
 from yoloslim.graph.graph import IMAGE, Graph, Node, node_name
-from yoloslim.graph.ops import Convolution, Op, Shape, Yolo
+from yoloslim.graph.ops import Convolution, Op, Shape, Shortcut, Yolo
 from yoloslim.graph.read_op import read_op
-from yoloslim.graph.shapes import node_shape
+from yoloslim.graph.shapes import node_shape, sampling
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def from_sections(sections: Sequence[Section], path: str = "") -> Graph:
     if not nodes:
         raise sections[0].error("has no layers after it")
     _report_without_effect((sections[0], *layers), tail)
+    _report_sampled(nodes, shapes)
     return Graph(tuple(nodes), image, sections[0], tail)
 
 
@@ -184,3 +185,16 @@ def _report_without_effect(sections: Sequence[Section], tail: Sequence[Section])
     if tail:
         place = f"[{tail[0].name}] (line {tail[0].line})"
         _log.warning("%s: the layers from %s on are a classifier's; those before it are its backbone", path, place)
+
+
+def _report_sampled(nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> None:
+    """Says once which shortcuts leave cells out: ResNets mean it, a wrong ``from=`` does not."""
+    shortcuts = (node for node in nodes if isinstance(node.op, Shortcut))
+    lines = [
+        str(node.section.line)
+        for node in shortcuts
+        if any(sampling(shapes[node.inputs[0]], shapes[name]) > 1 for name in node.inputs[1:])
+    ]
+    if lines:
+        text = "shortcuts from larger maps, of which they add one cell of each square"
+        _log.warning("%s: %s: line %s", nodes[0].section.path or "cfg", text, ", ".join(lines))

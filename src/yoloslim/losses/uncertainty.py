@@ -12,7 +12,8 @@ from yoloslim.losses.assign import Matches
 
 _WIDENING = 0.3  # gaussian_yolo_layer.c, sigma_const: added to the deviation where it divides the density
 _LEAST_DENSITY = 1e-9  # of an object: bounds what a hopeless box costs
-_LEAST_LOGIT = -8.0  # of an uncertainty: keeps a square of its inverse far from overflow
+_LEAST_LOGIT = -8.0  # of an uncertainty, and
+_FARTHEST = 8.0  # of a box from its object: keep squares of their ratio far from overflow
 
 
 def surprise(raw: Tensor, boxes: Tensor, matches: Matches, yolo: Yolo) -> Tensor:
@@ -33,9 +34,8 @@ def surprise(raw: Tensor, boxes: Tensor, matches: Matches, yolo: Yolo) -> Tensor
     if not yolo.gaussian:
         return logits
     predicted = boxes.detach()
-    distance = torch.cat(
-        [matches.box[:, :2] - predicted[:, :2], (matches.box[:, 2:] / predicted[:, 2:].clamp(min=1e-9)).log()], 1
-    )
+    sides = matches.box[:, 2:] / predicted[:, 2:].clamp(min=1e-9)
+    distance = torch.cat([matches.box[:, :2] - predicted[:, :2], sides.log()], 1).clamp(-_FARTHEST, _FARTHEST)
     deviation = logits.clamp(min=_LEAST_LOGIT).sigmoid()
     density = -(distance / deviation).square() / 2 - (math.sqrt(2 * math.pi) * (deviation + _WIDENING)).log()
     return -torch.logaddexp(density, density.new_tensor(math.log(_LEAST_DENSITY))) / 2

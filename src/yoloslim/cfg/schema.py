@@ -30,6 +30,9 @@ ACTIVATIONS = (
 )
 """Activation names: Darknet's (activations.c) and ``h_swish`` of the originals."""
 
+NOT_DARKNETS = frozenset({"h_swish"})
+"""Those of them that Darknet has not."""
+
 SECTION_ALIASES = {"network": "net", "conv": "convolutional", "max": "maxpool", "avg": "avgpool"}
 """Darknet's short names of sections (string_to_layer_type)."""
 

@@ -117,3 +117,17 @@ def test_a_size_set_later_is_checked_like_one_that_was_read() -> None:
 
     with pytest.raises(CfgError, match=r"^x\.cfg:5: .*gives an empty map.*the network's input is too small"):
         infer_shapes(graph.with_size(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ("[route]\nlayers=-1,-1\n" * 40, "(layer 018_route) gives a map of 2097152x8x8; expected at most 1048576"),
+        ("[upsample]\nstride=64\n" * 3, "(layer 003_upsample) gives a map of 8x2097152x2097152; expected at most"),
+    ],
+)
+def test_a_map_that_nothing_could_hold_is_refused(layers: str, words: str) -> None:
+    with pytest.raises(CfgError) as refusal:
+        parse_cfg(f"[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=8\n{layers}")
+
+    assert words in str(refusal.value)

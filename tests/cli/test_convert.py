@@ -94,6 +94,36 @@ def test_the_cfg_of_a_letterboxed_checkpoint_says_so(run: Any, tiny: tuple[objec
     assert "letter_box=1" in Path("new/t.cfg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("out", "options", "words"),
+    [
+        (
+            "u.safetensors",
+            ("--cutoff", 2),
+            "--cutoff 2: a .safetensors holds all layers; give OUT a name such as u.conv.2",
+        ),
+        ("u.weights", ("--bn-eps", 1e-4), "--bn-eps 0.0001: expected a legacy .pt as IN, found t.safetensors"),
+        ("u.conv.9", ("--cutoff", 9), "cutoff=9: expected 1 to 8, the number of layers of the cfg"),
+        ("u.weights", ("--bn-eps", 3), "Invalid value for '--bn-eps'"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    run: Any, refused: Any, tiny: tuple[object, ...], out: str, options: tuple[object, ...], words: str
+) -> None:
+    run("convert", tiny[3], "t.safetensors", *tiny[:2])
+
+    assert words in refused("convert", "t.safetensors", out, *options)
+    assert not Path(out).exists()
+
+
+def test_a_cfg_that_darknet_does_not_read_is_told_with_what_writes_another(run: Any) -> None:
+    outcome = run("cfg", "yolov3tiny-mobilenetv3-small", "--width", 0.25, "--out", "m.cfg")
+
+    assert "Darknet does not know 11 [depthwise] and 9 [se]; export --out NAME.cfg writes" in outcome.out
+    assert "Darknet does not know activation=h_swish" in outcome.out
+    assert "Darknet" not in run("cfg", "yolov3-tiny").out
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".pt", ""])
 def test_a_format_that_cannot_be_written_is_refused(refused: Any, tiny: tuple[object, ...], suffix: str) -> None:
     line = refused("convert", tiny[3], f"t{suffix}", *tiny[:2])

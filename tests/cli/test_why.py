@@ -11,13 +11,51 @@ def test_a_channel_is_explained_with_the_lines_of_its_file(run) -> None:
     assert outcome.code == 0
     assert outcome.out.startswith("005_convolutional (my.cfg:")
     assert "ties them in 007_convolutional and 005_convolutional" in outcome.out
-    assert "nothing fixes them: a method may remove them, unless it leaves alone: shortcut" in outcome.out
+    assert "\n  010_convolutional:3 (my.cfg:" in outcome.out
+    assert "nothing fixes it: a method may remove it, unless it leaves alone: shortcut" in outcome.out
     assert [bond["node"] for bond in outcome.json["joints"]] == ["008_shortcut", "011_shortcut"]
     assert outcome.json["frozen_by"] == ["shortcut"]
 
 
 def test_a_layer_is_named_by_number_or_name(run) -> None:
     assert run("why", "15", "--cfg", "yolov3-tiny").out == run("why", "015_convolutional", "--cfg", "yolov3-tiny").out
+
+
+def test_channels_that_fare_differently_are_told_apart(run) -> None:
+    outcome = run("why", "124", "--cfg", "yolo-fastest-1.1")
+
+    first, second = outcome.json["groups"]
+    assert (first["channels"], first["frozen_by"]) == ("0-95", ["upsample"])
+    assert (second["channels"], second["frozen_by"]) == ("96-119", ["shortcut"])
+    assert "channels 96-119\nlive and die with:\n  060_convolutional:0-23\n" in outcome.out
+    assert "  125_convolutional:96-119  filters 124_route channel by channel\n" in outcome.out
+
+
+def test_a_long_list_is_cut_and_whole_in_the_json(run) -> None:
+    outcome = run("why", "61", "--cfg", "yolov3")
+
+    assert len(outcome.out.splitlines()) <= 20
+    assert "  and 3 more; --json lists all\n" in outcome.out
+    assert len(outcome.json["writers"]) == 9
+
+
+def test_the_answer_does_not_grow_with_the_number_of_sets(run, tmp_path) -> None:
+    shortcuts = "".join(
+        f"[convolutional]\nfilters={count}\n[shortcut]\nfrom=0\nactivation=linear\n[route]\nlayers=0\n"
+        for count in range(1, 60)
+    )
+    (tmp_path / "many.cfg").write_text(f"[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=64\n{shortcuts}")
+
+    outcome = run("why", "0", "--cfg", "many.cfg")
+
+    assert len(outcome.json["groups"]) == 60
+    assert len(outcome.out.splitlines()) <= 80
+    assert "and 56 more sets of channels; --json lists all" in outcome.out
+
+
+@pytest.mark.parametrize(("node", "words"), [("0", "nothing lives or dies with them"), ("15", "reads them as boxes")])
+def test_a_layer_alone_and_one_that_stays_say_so(run, node: str, words: str) -> None:
+    assert words in run("why", node, "--cfg", "yolov3-tiny").out
 
 
 @pytest.mark.parametrize(

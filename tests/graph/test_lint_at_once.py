@@ -207,3 +207,11 @@ def test_every_mistake_is_told_at_its_line_and_nothing_else() -> None:
 def test_one_mistake_early_in_the_file_is_blamed_on_no_layer_behind_it(right: str, wrong: str) -> None:
     assert lint(SOUND) == ()
     assert len(lint(SOUND.replace(right, wrong, 1))) == 1
+
+
+def test_all_that_a_net_lacks_is_told() -> None:
+    assert [finding.message for finding in lint("[net]\n")] == [
+        "[net] needs width=",
+        "[net] needs height=",
+        "[net] has no layers after it",
+    ]

@@ -186,3 +186,17 @@ size=1
 )
 def test_networks_of_the_zoo_have_their_strides(name: str, stride: int) -> None:
     assert largest_stride(find(name)) == stride
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ("[route]\nlayers=-1,-1\n" * 40, "(layer 018_route) gives a map of 2097152x8x8; expected at most 1048576"),
+        ("[upsample]\nstride=64\n" * 3, "(layer 003_upsample) gives a map of 8x2097152x2097152; expected at most"),
+    ],
+)
+def test_a_map_that_nothing_could_hold_is_refused(layers: str, words: str) -> None:
+    with pytest.raises(CfgError) as refusal:
+        parse_cfg(f"[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=8\n{layers}")
+
+    assert words in str(refusal.value)

@@ -6,12 +6,12 @@ import pytest
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
-from yoloslim.graph.ties import Bond, Ties, ties_of
+from yoloslim.graph.ties import Bond, Ties, channels_apart, ties_of
 from yoloslim.zoo.catalog import find, networks
 
 
 def ties(graph: Graph, index: int, channel: int | None = None) -> Ties:
-    return ties_of(graph, trace_lanes(graph), graph.nodes[index].name, channel)
+    return ties_of(graph, trace_lanes(graph), graph.nodes[index].name, None if channel is None else [channel])
 
 
 def names(bonds: tuple[Bond, ...]) -> list[str]:
@@ -93,3 +93,16 @@ def test_a_layer_says_what_it_does_with_the_channels_before_it(
 
     assert joints is None or [bond.text for bond in found.joints] == joints
     assert [bond.text for bond in found.needs] == needs
+
+
+@pytest.mark.parametrize("name", ["yolov4-tiny", "yolov3-mobilenetv3", "yolo-fastest-1.1"])
+def test_the_sets_of_a_layers_channels_hold_each_once_and_fare_alike(name: str) -> None:
+    graph = find(name)
+    lanes = trace_lanes(graph)
+
+    for node in list(graph)[::5]:
+        sets = channels_apart(graph, lanes, node.name)
+        assert sorted(channel for channels in sets for channel in channels) == list(range(len(lanes.of[node.name])))
+        for channels in sets:
+            first, last = (ties_of(graph, lanes, node.name, [channels[end]]) for end in (0, -1))
+            assert first == last

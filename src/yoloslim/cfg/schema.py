@@ -33,6 +33,9 @@ ACTIVATIONS = (
 )
 """Activation names: Darknet's (activations.c) and ``h_swish`` of the originals."""
 
+NOT_DARKNETS = frozenset({"h_swish"})
+"""Those of them that Darknet has not."""
+
 SECTION_ALIASES = {
     "network": "net",
     "conv": "convolutional",

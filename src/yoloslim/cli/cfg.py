@@ -30,6 +30,7 @@ def cfg(
     """Write a network of the zoo as a cfg file."""
     from yoloslim.cli.inputs import parse_size, sized
     from yoloslim.files import write_atomically
+    from yoloslim.graph.advice import darknet_advice
     from yoloslim.graph.cost import total_cost
     from yoloslim.graph.to_cfg import to_cfg
     from yoloslim.zoo.anchors import parse_anchors
@@ -43,4 +44,6 @@ def cfg(
         temporary.write_text(to_cfg(graph), encoding="utf-8")
     cost = total_cost(graph)
     session.print(f"{path}: {cost.params:,} parameters, {cost.gflops:.2f} GFLOPs, {graph.classes} classes")
+    for advice in darknet_advice(graph):
+        session.print(advice)
     return {"path": str(path), "params": cost.params, "macs": cost.macs, "classes": graph.classes}

@@ -26,8 +26,11 @@ def convert(
         int | None, typer.Option(metavar="N", callback=check_count, help="Only this many leading layers (.weights).")
     ] = None,
     bn_eps: Annotated[
-        float, typer.Option(min=0.0, metavar="E", help="Batch-norm epsilon a legacy .pt was trained with.")
-    ] = 1e-5,
+        float | None,
+        typer.Option(
+            min=0.0, max=0.1, metavar="E", help="Batch-norm epsilon a legacy .pt was trained with; default: 1e-5."
+        ),
+    ] = None,
 ) -> Result:
     """Convert .weights, checkpoints and legacy .pt files.
 
@@ -35,18 +38,42 @@ def convert(
     """
     from yoloslim.cli.detector import fitted, load_model
     from yoloslim.cli.inputs import class_names
-    from yoloslim.errors import RecipeError
+    from yoloslim.graph.advice import darknet_advice
     from yoloslim.runtime.save import save_as
 
-    if out.resolve() == source.resolve():
-        raise RecipeError(f"{out}: IN and OUT are the same file; give OUT another name")
-    model = fitted(load_model(session, source, cfg, trust=trust, cutoff=cutoff, bn_eps=bn_eps))
+    _check(source, out, cutoff, bn_eps)
+    eps = 1e-5 if bn_eps is None else bn_eps
+    model = fitted(load_model(session, source, cfg, trust=trust, cutoff=cutoff, bn_eps=eps))
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     written = save_as(model, out, cutoff=cutoff)
     _check_neighbour(session, model, out.with_suffix(".cfg"), written)
     for path in written:
         session.print(f"wrote {path}")
+    for advice in darknet_advice(model.graph) if out.with_suffix(".cfg") in written else ():
+        session.print(advice)
     return {"paths": [str(path) for path in written]}
+
+
+def _check(source: Path, out: Path, cutoff: int | None, bn_eps: float | None) -> None:
+    """Makes sure that every option has an effect, and that IN stays.
+
+    Raises:
+        RecipeError: one would have none, or OUT is IN.
+    """
+    from yoloslim.errors import RecipeError
+    from yoloslim.runtime.load import CHECKPOINT_SUFFIX, LEGACY_SUFFIXES
+
+    if out.resolve() == source.resolve():
+        raise RecipeError(f"{out}: IN and OUT are the same file; give OUT another name")
+    if bn_eps is not None and source.suffix not in LEGACY_SUFFIXES:
+        raise RecipeError(f"--bn-eps {bn_eps:g}: expected a legacy .pt as IN, found {source}; leave the option out")
+    if (
+        cutoff is not None
+        and out.suffix == CHECKPOINT_SUFFIX
+        and source.suffix in (*LEGACY_SUFFIXES, CHECKPOINT_SUFFIX)
+    ):
+        text = f"--cutoff {cutoff}: a {CHECKPOINT_SUFFIX} holds all layers; give OUT a name such as {out.stem}"
+        raise RecipeError(f"{text}.conv.{cutoff}")
 
 
 def _check_neighbour(session: Session, model: Model, beside: Path, written: tuple[Path, ...]) -> None:

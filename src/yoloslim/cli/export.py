@@ -43,6 +43,7 @@ def export(
     from yoloslim.cli.inputs import class_names
     from yoloslim.cli.outcome import CheckFailed
     from yoloslim.errors import RecipeError
+    from yoloslim.graph.advice import foreign_sections
     from yoloslim.recipes.export import ParityFailed, export_darknet
     from yoloslim.recipes.export import export as export_onnx
 
@@ -58,6 +59,9 @@ def export(
         raise CheckFailed(str(error)) from error
     text = f"head maps as torch's to {parity.max_rel_diff:.1e} of their largest value"
     session.print(f"wrote {out}, {out.stat().st_size:,} bytes; {text}")
+    if kind == "darknet" and (replaced := foreign_sections(model.graph)):
+        listed = " and ".join(f"{count} {name}" for name, count in replaced.items())
+        session.print(f"replaced {listed}, which Darknet does not know, by its own layers")
     differences = {"max_abs_diff": parity.max_abs_diff, "max_rel_diff": parity.max_rel_diff}
     return {"path": str(out), "format": kind, "bytes": out.stat().st_size, "parity": differences}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +14,20 @@ from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
     from yoloslim.graph.graph import Graph
-    from yoloslim.graph.lanes import Lanes
-    from yoloslim.graph.ties import Bond
+    from yoloslim.graph.lanes import Lane, Lanes
+    from yoloslim.graph.ties import Bond, Ties
+
+_SHOWN_LAYERS = 6
+_SHOWN_GROUPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Channels of a node that fare alike, counted from 0."""
+
+    channels: tuple[int, ...]
+    ties: Ties
+    frozen_by: tuple[str, ...]
 
 
 def why(
@@ -30,18 +43,42 @@ def why(
     graph = graph_of(cfg)
     lanes = trace_lanes(graph)
     name, channel = _asked(graph, node, {key: len(lane) for key, lane in lanes.of.items()})
-    found = ties_of(graph, lanes, name, channel)
-    what = f"channel {channel}" if channel is not None else f"{found.channels} channels"
+    found = ties_of(graph, lanes, name, None if channel is None else [channel])
+    groups = _groups(graph, lanes, name, channel)
+    what = f"channel {channel}" if channel is not None else _count(found.channels, "channel")
     session.print(f"{name}{_place(graph, name)}: {what}")
-    _show(session, graph, "live and die together, written by", found.writers)
-    _show(session, graph, "made one by", found.joints)
-    _show(session, graph, "stay for good, because", found.needs)
-    _show(session, graph, "must stay equal in", found.balanced)
+    for group in groups[:_SHOWN_GROUPS]:
+        _show_group(session, graph, lanes, name, group, is_only=len(groups) == 1)
+    if len(groups) > _SHOWN_GROUPS:
+        session.print(f"and {len(groups) - _SHOWN_GROUPS} more sets of channels; --json lists all")
     frozen_by = _freezing(graph, lanes, name, channel)
-    if not found.needs:
-        left = f", unless it leaves alone: {', '.join(frozen_by)}" if frozen_by else ""
-        session.print(f"nothing fixes them: a method may remove them{left}")
-    return {"node": name, "channel": channel, "frozen_by": frozen_by, **asdict(found)}
+    return {
+        "node": name,
+        "channel": channel,
+        "frozen_by": frozen_by,
+        **asdict(found),
+        "groups": [_row(group) for group in groups],
+    }
+
+
+def _groups(graph: Graph, lanes: Lanes, name: str, channel: int | None) -> list[_Group]:
+    """The channels asked for, apart where other layers have to do with them."""
+    from yoloslim.graph.ties import channels_apart, ties_of
+
+    apart = channels_apart(graph, lanes, name) if channel is None else ((channel,),)
+    alike: dict[tuple[Ties, tuple[str, ...]], list[int]] = {}
+    for channels in apart:
+        first = channels[0]
+        fate = ties_of(graph, lanes, name, [first]), tuple(_freezing(graph, lanes, name, first))
+        alike.setdefault(fate, []).extend(channels)
+    return [
+        _Group(tuple(sorted(channels)), ties_of(graph, lanes, name, channels), frozen_by)
+        for (_, frozen_by), channels in alike.items()
+    ]
+
+
+def _row(group: _Group) -> dict[str, Any]:
+    return {"frozen_by": list(group.frozen_by), **asdict(group.ties), "channels": _ranges(group.channels)}
 
 
 def _freezing(graph: Graph, lanes: Lanes, name: str, channel: int | None) -> list[str]:
@@ -78,12 +115,55 @@ def _asked(graph: Graph, text: str, counts: dict[str, int]) -> tuple[str, int | 
     return name, int(number)
 
 
-def _show(session: Session, graph: Graph, heading: str, bonds: Sequence[Bond]) -> None:
-    if not bonds:
+def _show_group(session: Session, graph: Graph, lanes: Lanes, name: str, group: _Group, *, is_only: bool) -> None:
+    ties, them = group.ties, "it" if len(group.channels) == 1 else "them"
+    if not is_only:
+        session.print(f"channels {_ranges(group.channels)}")
+    own = lanes.of[name][list(group.channels)]
+    others = [_line_of_writer(graph, lanes, bond.node, own) for bond in ties.writers if bond.node != name]
+    _show(session, "live and die with", others)
+    _show(session, "tied by", _lines(graph, ties.joints))
+    _show(session, "stay for good, because", _lines(graph, ties.needs))
+    _show(session, "must stay equal in", _lines(graph, ties.balanced))
+    if not ties.needs:
+        left = f", unless it leaves alone: {', '.join(group.frozen_by)}" if group.frozen_by else ""
+        alone = "" if others else f"nothing lives or dies with {them}, and "
+        session.print(f"{alone}nothing fixes {them}: a method may remove {them}{left}")
+
+
+def _line_of_writer(graph: Graph, lanes: Lanes, name: str, own: Lane) -> str:
+    """A layer with the channels of it that have these lanes, as they can be asked for."""
+    import numpy as np
+
+    (source, *_) = graph[name].inputs
+    where = _ranges(np.flatnonzero(np.isin(lanes.of[name], own)).tolist())
+    filters = f"  filters {source} channel by channel" if np.isin(lanes.of[name], lanes.of[source]).all() else ""
+    return f"{name}:{where}{_place(graph, name)}{filters}"
+
+
+def _lines(graph: Graph, bonds: Sequence[Bond]) -> list[str]:
+    return [f"{bond.node}{_place(graph, bond.node)}  {bond.text}" for bond in bonds]
+
+
+def _show(session: Session, heading: str, lines: Sequence[str]) -> None:
+    if not lines:
         return
     session.print(f"{heading}:")
-    for bond in bonds:
-        session.print(f"  {bond.node}{_place(graph, bond.node)}  {bond.text}")
+    for line in lines[:_SHOWN_LAYERS]:
+        session.print(f"  {line}")
+    if len(lines) > _SHOWN_LAYERS:
+        session.print(f"  and {len(lines) - _SHOWN_LAYERS} more; --json lists all")
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Gives ascending numbers as text: ``0-31, 40``."""
+    ends = [index for index, (a, b) in enumerate(pairwise(numbers), start=1) if b != a + 1]
+    parts = [numbers[start:end] for start, end in pairwise([0, *ends, len(numbers)])]
+    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 
 def _place(graph: Graph, name: str) -> str:

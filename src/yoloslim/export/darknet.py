@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloslim.cfg.schema import NOT_DARKNETS
 from yoloslim.errors import TargetError
 from yoloslim.graph.graph import Graph, Node, node_name
 from yoloslim.graph.ops import AvgPool, Convolution, Depthwise, Op, ScaleChannels, SqueezeExcite
@@ -15,8 +16,6 @@ from yoloslim.graph.shapes import infer_shapes
 from yoloslim.graph.to_cfg import section_of
 
 Tensors = Mapping[str, NDArray[np.float32]]
-
-_NOT_DARKNETS = frozenset({"h_swish"})
 
 
 def darknet_form(graph: Graph, tensors: Tensors) -> tuple[Graph, dict[str, NDArray[np.float32]]]:
@@ -48,7 +47,7 @@ def darknet_form(graph: Graph, tensors: Tensors) -> tuple[Graph, dict[str, NDArr
 
 
 def _check_activations(graph: Graph) -> None:
-    strange = [node.name for node in graph if getattr(node.op, "activation", "") in _NOT_DARKNETS]
+    strange = [node.name for node in graph if getattr(node.op, "activation", "") in NOT_DARKNETS]
     if strange:
         more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
         places = ", ".join(strange[:3]) + more

@@ -107,6 +107,8 @@ def lint(text: str, path: str = "") -> tuple[Finding, ...]:
     layers: list[_Layer] = []
     for section in behind_net:
         layers.append(_read_layer(section, layers, image, findings))
+    if not layers:
+        findings.append(_finding(sections[0].error("has no layers after it"), sections[0]))
     findings += _layer_findings(layers)
     if tail:
         findings.append(_warning(tail[0], "", "(and what follows) is a classifier's and takes no part here"))
@@ -213,7 +215,9 @@ def _understood(
 
 
 def _read_image(net: Section, findings: list[Finding]) -> _Map:
-    shape, wrong = _understood(net, read_net, _wrong_keys(net, findings), findings)
+    missing = [key for key in ("width", "height") if net.find(key) is None]
+    findings += [_finding(net.error(f"needs {key}=", key=key), net) for key in missing]
+    shape, wrong = _understood(net, read_net, _wrong_keys(net, findings).union(missing), findings)
     return _Map(shape, _sides(wrong)) if shape else _Map(_GUESS, _ALL)
 
 
@@ -288,7 +292,7 @@ def _filters_fix(yolo: Yolo, layers: Sequence[_Layer]) -> Fix | None:
 def _layer_findings(layers: Sequence[_Layer]) -> Iterator[Finding]:
     read = {place for layer in layers for place in (*layer.inputs, layer.owner)}
     heads = [layer for layer in layers if isinstance(layer.op, Yolo)]
-    if not heads and all(layer.op for layer in layers):
+    if layers and not heads and all(layer.op for layer in layers):
         yield Finding(0, "", "", "there is no [yolo] or [region]: this network detects nothing", "warning")
     for index, layer in enumerate(layers):
         is_end = isinstance(layer.op, Contrastive | Yolo)

@@ -34,6 +34,10 @@ from yoloslim.graph.ops import (
 
 _PROBE = 128 * 3 * 5 * 7  # pixels: strides up to 10 and their products divide it
 
+MAX_CHANNELS = 1 << 20
+MAX_SIDE = 1 << 20
+"""Beyond these a map is a mistake of the cfg: a chain of routes doubles its channels with every layer."""
+
 
 def infer_shapes(graph: Graph) -> dict[str, Shape]:
     """Gives the output shape of every node, and of ``image``.
@@ -51,7 +55,7 @@ def node_shape(node: Node, inputs: Sequence[Shape]) -> Shape:
     """Gives the output shape of one node.
 
     Raises:
-        CfgError: the inputs do not fit the node, or its output would be empty; points at the section.
+        CfgError: the inputs do not fit the node, or its output would be empty or huge; points at the section.
     """
     try:
         shape = output_shape(node.op, inputs)
@@ -60,6 +64,9 @@ def node_shape(node: Node, inputs: Sequence[Shape]) -> Shape:
     if min(shape) < 1:
         text = f"(layer {node.name}) gives an empty map, {_text(shape)}; the network's input is too small"
         raise node.section.error(text)
+    if shape.channels > MAX_CHANNELS or max(shape[1:]) > MAX_SIDE:
+        most = f"expected at most {MAX_CHANNELS} channels and sides of {MAX_SIDE}"
+        raise node.section.error(f"(layer {node.name}) gives a map of {_text(shape)}; {most}")
     return shape
 
 

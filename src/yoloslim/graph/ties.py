@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +59,14 @@ class Ties:
     balanced: tuple[Bond, ...]
 
 
-def ties_of(graph: Graph, lanes: Lanes, name: str, channel: int | None = None) -> Ties:
-    """Gives the ties of all channels of a node, or of one, counted from 0.
+def ties_of(graph: Graph, lanes: Lanes, name: str, channels: Sequence[int] | None = None) -> Ties:
+    """Gives the ties of all channels of a node, or of some, counted from 0.
 
     Raises:
         KeyError: there is no such node.
         IndexError: the node has no such channel.
     """
-    of = lanes.of[name] if channel is None else lanes.of[name][[channel]]
+    of = lanes.of[name] if channels is None else lanes.of[name][list(channels)]
     asked = np.zeros(lanes.count, dtype=bool)
     asked[of] = True
     return Ties(
@@ -76,6 +76,20 @@ def ties_of(graph: Graph, lanes: Lanes, name: str, channel: int | None = None) -
         tuple(_needs(graph, lanes, asked)),
         tuple(_balanced(graph, lanes, asked)),
     )
+
+
+def channels_apart(graph: Graph, lanes: Lanes, name: str) -> tuple[tuple[int, ...], ...]:
+    """Gives the channels of a node in sets that run through the same layers, each set ascending.
+
+    Raises:
+        KeyError: there is no such node.
+    """
+    own = lanes.of[name]
+    runs_through = np.array([np.isin(own, lanes.of[node.name]) for node in graph])
+    sets: dict[bytes, list[int]] = {}
+    for channel, layers in enumerate(runs_through.T):
+        sets.setdefault(layers.tobytes(), []).append(channel)
+    return tuple(tuple(channels) for channels in sets.values())
 
 
 def _writers(graph: Graph, lanes: Lanes, asked: NDArray[np.bool_]) -> Iterator[Bond]:

@@ -46,7 +46,7 @@ def save_all(model: Model, folder: Path, stem: str) -> tuple[Path, Path, Path]:
 def write_cfg(model: Model, path: Path) -> None:
     """Writes the network's cfg."""
     with write_atomically(path) as temporary:
-        temporary.write_text(to_cfg(model.graph))
+        temporary.write_text(to_cfg(model.graph), encoding="utf-8")
 
 
 def write_darknet_weights(model: Model, path: Path, *, cutoff: int | None = None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from yoloslim import __version__
 from yoloslim.cli import main
 
-COMMANDS = ["demo", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "export", "convert"]
+COMMANDS = ["demo", "compress", "zoo", "cfg", "info", "eval", "detect", "prune", "plan diff", "export", "convert"]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,7 +26,9 @@ def test_help_takes_less_than_half_a_second() -> None:
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["evl"], ["eval"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([*name.split(), "--help"] for name in COMMANDS), ["evl"], ["eval"]]
+)
 def test_what_needs_no_work_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         f"import sys\nfrom yoloslim.cli import main\nmain({arguments})\n"
@@ -57,7 +59,7 @@ def test_help_fits_80_columns(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_the_shared_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main([command, "--help"])
+    main([*command.split(), "--help"])
     text = capsys.readouterr().out
 
     assert [o for o in ("--json", "--seed", "--device", "--quiet", "--debug") if f"  {o} " not in f"{text} "] == []

@@ -338,5 +338,5 @@ def _show_proofs(session: Session, result: dict[str, Any]) -> None:
         session.print(f"{'':12}kept classes == before to {result['class_diff']:.1e}")
     gap = result["fold_gap"]
     if gap:
-        text = f"{gap['largest']:.1e} of the largest value, {gap['mean']:.1e} on average"
-        session.print(f"{'folding':12}differs from constant channels by {text}: zero-padded borders")
+        text = f"{gap['largest']:.1e} at most, {gap['mean']:.1e} on average (relative; zero-padded borders)"
+        session.print(f"{'folding':12}gap to constant channels {text}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from yoloslim.graph.shapes import infer_shapes
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, evidence_of
 from yoloslim.recipes.export import export, random_batch
+from yoloslim.recipes.latency import median_ms
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
 from yoloslim.recipes.result_page import Stage, write_result_page
@@ -42,9 +41,6 @@ from yoloslim.runtime.save import save_all
 from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 
 _log = logging.getLogger(__name__)
-
-_RUNS = 20
-_WARM_UP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +196,7 @@ class _Road:
 def latency_ms(backend: Backend, graph: Graph) -> float:
     """Gives the median time of a backend for one picture, network alone, milliseconds."""
     batch = np.zeros((1, *graph.input_shape), np.float32)
-    times = []
-    for _ in range(_WARM_UP + _RUNS):
-        start = time.perf_counter()
-        backend(batch)
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[_WARM_UP:])
+    return median_ms(lambda: backend(batch))
 
 
 def _read_stage(record: Path) -> Stage:

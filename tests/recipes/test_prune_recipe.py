@@ -14,12 +14,14 @@ from yoloslim.compress.pruning.search import parse_target
 from yoloslim.compress.pruning.shrink import shrink
 from yoloslim.engine.recalibrate import recalibrate
 from yoloslim.errors import PlanError, RecipeError
+from yoloslim.graph.blocks import branch_nodes
 from yoloslim.graph.cost import total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
 from yoloslim.recipes import prune as recipe
 from yoloslim.recipes.prune import Evidence, needs_pictures, plan_of, prune, round_table
 from yoloslim.recipes.schema import PruneTable
+from yoloslim.recipes.sparsity import doomed_channels
 from yoloslim.zoo.catalog import find
 
 
@@ -214,3 +216,15 @@ def test_a_latency_is_searched_by_prediction_and_checked_by_measuring(monkeypatc
     found = plan_of(network, table(method="slim", percent=None, target=f"latency_ms={limit}@torch"))
     assert found.note == ""
     assert 2 * macs(shrink(network, found.plan).graph) == pytest.approx(limit, rel=0.01)
+
+
+def test_fading_takes_whole_branches_that_will_be_dropped() -> None:
+    network, _ = network_and_plan("yolov3")
+    settings = PruneTable(method="layer", blocks=3)
+    branches = branch_nodes(network.graph, plan_of(network, settings).plan.dropped)
+
+    doomed = doomed_channels(network, settings)
+
+    assert len(branches) == 6
+    assert all(doomed[name].all() for name in branches)
+    assert not any(channels.any() for name, channels in doomed.items() if name not in branches)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yoloslim.cli.outcome import CheckFailed
 from yoloslim.cli.session import Result, Session
-from yoloslim.errors import DataError
+from yoloslim.errors import DataError, PlanError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +139,7 @@ def finish_pruning(
         **write_model(small, planned.plan, job.graph, folder, f"{job.inputs.weights.stem}-pruned"),
     }
     _tell(planned)
-    _advise_rounding(session, job, table, planned, result)
+    _advise_rounding(session, job, table, result["latency_ms"])
     _show(session, table, result)
     return result
 
@@ -289,28 +290,37 @@ def _tell_blocks(session: Session, table: PruneTable, result: Mapping[str, Any])
         session.print(f"{'':12}{name} stays: {reason}")
 
 
-def _advise_rounding(
-    session: Session, job: Job, table: PruneTable, planned: Planned, result: Mapping[str, Any]
-) -> None:
+def _advise_rounding(session: Session, job: Job, table: PruneTable, latencies: Mapping[str, Any]) -> None:
     """Warns where pruning made nothing faster, and names the rounding that would."""
-    from yoloslim.compress.pruning.shrink import shrink
-    from yoloslim.recipes.latency import network_ms
-    from yoloslim.recipes.prune import planned as plan_again
-
-    for backend, times in result["latency_ms"].items():
+    for backend, times in latencies.items():
         limit = _FASTER * times["before"]
         if times["after"] <= limit:
             continue
         text = f"pruning did not make it faster by {backend} ({times['before']:.1f} -> {times['after']:.1f} ms)"
-        for multiple in _ROUNDINGS if planned.plan.options.get("percent") else ():
-            rounded = replace(table, round=multiple)
-            plan = plan_again(job.model.network, rounded, seed=session.seed, evidence=job.evidence)
-            found = network_ms(shrink(job.model.network, plan), backend)
-            if found <= limit:
-                _log.warning("%s; --round %d does: %.1f ms", text, multiple, found)
-                break
+        found = _faster_rounding(session, job, table, backend, limit)
+        if found is None:
+            _log.warning("%s; no other rounding of channels does", text)
         else:
-            _log.warning("%s; no rounding of channels does", text)
+            _log.warning("%s; --round %d does: %.1f ms", text, *found)
+
+
+def _faster_rounding(
+    session: Session, job: Job, table: PruneTable, backend: str, limit: float
+) -> tuple[int, float] | None:
+    """The smallest rounding with which the network takes no longer than ``limit`` milliseconds, and what it takes."""
+    from yoloslim.compress.pruning.shrink import shrink
+    from yoloslim.recipes.latency import network_ms
+    from yoloslim.recipes.prune import needs_pictures, planned
+
+    if needs_pictures(table) or not (table.percent or table.target):
+        return None
+    for multiple in _ROUNDINGS:
+        with suppress(PlanError):  # a target that this rounding cannot reach
+            plan = planned(job.model.network, replace(table, round=multiple), seed=session.seed)
+            took = network_ms(shrink(job.model.network, plan), backend)
+            if took <= limit:
+                return multiple, took
+    return None
 
 
 def _show(session: Session, table: PruneTable, result: dict[str, Any]) -> None:
@@ -339,5 +349,5 @@ def _show_proofs(session: Session, result: dict[str, Any]) -> None:
         session.print(f"{'':12}kept classes == before to {result['class_diff']:.1e}")
     gap = result["fold_gap"]
     if gap:
-        text = f"{gap['largest']:.1e} of the largest value, {gap['mean']:.1e} on average"
-        session.print(f"{'folding':12}differs from constant channels by {text}: zero-padded borders")
+        text = f"{gap['largest']:.1e} at most, {gap['mean']:.1e} on average (relative; zero-padded borders)"
+        session.print(f"{'folding':12}gap to constant channels {text}")

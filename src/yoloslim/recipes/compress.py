@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from yoloslim.graph.lanes import trace_lanes
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, evidence_of
 from yoloslim.recipes.export import export, random_batch
+from yoloslim.recipes.latency import median_ms
 from yoloslim.recipes.material import material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
@@ -43,9 +42,7 @@ from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 
 _log = logging.getLogger(__name__)
 
-_RUNS = 20
 _MAY_CHANGE = ("out", "device")  # of a recipe whose run goes on
-_WARM_UP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +194,7 @@ class _Road:
 def latency_ms(backend: Backend, graph: Graph) -> float:
     """Gives the median time of a backend for one picture, network alone, milliseconds."""
     batch = np.zeros((1, *graph.input_shape), np.float32)
-    times = []
-    for _ in range(_WARM_UP + _RUNS):
-        start = time.perf_counter()
-        backend(batch)
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[_WARM_UP:])
+    return median_ms(lambda: backend(batch))
 
 
 def _read_stage(record: Path) -> Stage:

@@ -17,7 +17,7 @@ from yoloslim.engine.evaluate import Sample, evaluate
 from yoloslim.errors import DataError
 from yoloslim.losses.detection import LossSettings, detection_loss
 from yoloslim.nn.network import Network
-from yoloslim.recipes.evaluate import Reading
+from yoloslim.recipes.evaluate import Reading, check_classes
 from yoloslim.recipes.pictures import labelled_batches, picture_batches
 from yoloslim.recipes.prune import Evidence
 from yoloslim.runtime.detector import Detector
@@ -56,7 +56,10 @@ def evidence_of(model: Model, pictures: Pictures) -> Evidence:
 
 
 def accuracy_on(model: Model, dataset: Dataset | JointDataset, pictures: Pictures) -> Callable[[Network], float]:
-    """Gives a function that measures AP50 on the first pictures of a data set, which are read once and kept."""
+    """Gives a function that measures AP50 on the first pictures of a data set, which are read once and kept.
+
+    The function raises DataError where no picture can be read, or the classes are not the network's.
+    """
     reading = Reading(dataset, pictures.classes)
     samples: list[Sample] = []
     yolos = tuple(yolo for _, yolo in model.graph.heads)
@@ -65,6 +68,8 @@ def accuracy_on(model: Model, dataset: Dataset | JointDataset, pictures: Picture
 
     def accuracy(network: Network) -> float:
         if not samples:
+            if not dataset.single_class and not pictures.classes:
+                check_classes(model.graph.classes, dataset)
             samples.extend(islice(reading, pictures.count))
         if not samples:
             raise DataError(f"none of {len(dataset)} pictures can be read")

@@ -40,7 +40,7 @@ from yoloslim.weights.description import Description
 _log = logging.getLogger(__name__)
 
 _BLOCK = 8  # channels
-_WARM_UP, _RUNS = 3, 15
+_WARM_UP, _RUNS = 3, 20
 _FREE = (Dropout, Route, Yolo)  # they do nothing, or move memory
 
 

@@ -19,6 +19,7 @@ from yoloslim.graph.ops import Shape
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.nn.network import Network
 
+_GAP_CELLS = 8  # the same for folding, where how much of a map is border counts
 _CELLS = 4  # of the coarsest head map, each way: borders and inside, and quick in float64 for large networks
 
 
@@ -76,7 +77,7 @@ class FoldGap:
 
 
 def fold_gap(network: Network, folded: Folded, plan: PruningPlan, seed: int = 0) -> FoldGap:
-    """Gives what folding leaves open, on a random picture: what zero-padded borders make of constants.
+    """Gives what folding leaves open, on a random picture of 8 x 8 cells: what zero-padded borders make of constants.
 
     It says nothing of what channels with a gamma did beside their constant: that goes with them.
 
@@ -96,7 +97,7 @@ def fold_gap(network: Network, folded: Folded, plan: PruningPlan, seed: int = 0)
         return torch.where(stays, output, folded.constants[name].to(output.dtype).view(1, -1, 1, 1))
 
     dtype = next((p.dtype for p in network.parameters()), torch.float32)
-    picture = _picture(network, seed).to(dtype)
+    picture = _picture(network, seed, _GAP_CELLS).to(dtype)
     with torch.inference_mode():
         constant = copy.deepcopy(network).eval()(picture, tap=held)
         found = mask(copy.deepcopy(folded.network).eval(), plan)(picture)
@@ -111,18 +112,18 @@ def _largest(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) ->
     return float(torch.stack(relative).max())  # torch's max gives nan if any is; Python's only if the first is
 
 
-def _picture(network: Network, seed: int) -> torch.Tensor:
+def _picture(network: Network, seed: int, cells: int = _CELLS) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, *_picture_shape(network), dtype=torch.float64, generator=generator)
+    return torch.rand(1, *_picture_shape(network, cells), dtype=torch.float64, generator=generator)
 
 
-def _picture_shape(network: Network) -> Shape:
+def _picture_shape(network: Network, cells: int) -> Shape:
     """Shape of a picture that spans a few cells of the coarsest head map; the cfg's own where that one is too small."""
     graph = network.graph
     shapes = infer_shapes(graph)
     image = graph.input_shape
     coarsest = min((shapes[node.name] for node, _ in graph.heads), key=lambda shape: shape.height)
-    small = graph.with_size(_CELLS * image.width // coarsest.width, _CELLS * image.height // coarsest.height)
+    small = graph.with_size(cells * image.width // coarsest.width, cells * image.height // coarsest.height)
     try:
         infer_shapes(small)
     except CfgError:

@@ -17,8 +17,8 @@ from yoloslim.runtime.detector import Detector
 from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 from yoloslim.zoo.catalog import find
 
-SIZE, WBC = 160, 1
-WHOLE, PARTIAL = 32, 64  # pictures with all classes labelled, and with red blood cells alone
+SIZE, WBC = 96, 1
+WHOLE, PARTIAL = 24, 40  # pictures with all classes labelled, and with red blood cells alone
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def trained(sets: list[str], weights: Path, folder: Path, epochs: int, **loss: f
         "name": "joint",
         "device": "cpu",
         "model": {"cfg": "yolov3-tiny", "weights": str(weights)},
-        "data": {"data": sets, "size": SIZE},
+        "data": {"data": sets, "size": SIZE, "loader": {"cache": "memory"}},
         "train": {"epochs": epochs, "batch": 8, "learning_rate": 0.08, "ema": 0.9, "workers": 0, "eval_every": 100},
         "loss": loss,
         "augment": {"mosaic": 0.0, "scale": 0.2},
@@ -82,5 +82,5 @@ def test_a_class_that_one_set_does_not_label_is_not_suppressed(
     kept = mean_best_score(trained(sets, first, tmp_path / "kept", 4), sets[0])
     punished = mean_best_score(trained(sets, first, tmp_path / "punished", 4, unjudged=1.0), sets[0])  # judges all
 
-    assert kept > 0.5
+    assert kept > 0.3
     assert kept > 1.5 * punished, (kept, punished)

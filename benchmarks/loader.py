@@ -1,4 +1,4 @@
-"""How fast training pictures come, beside nothing but reading and resizing them, and how fast labels come a second time.
+"""How fast training pictures come, beside nothing but reading and resizing them, and how fast labels come again.
 
     YOLOSLIM_TEST_DATA=FOLDER python benchmarks/loader.py
 
@@ -107,11 +107,8 @@ def measure_labels() -> tuple[float, float]:
         time.sleep(3)  # files that have just changed are not relied on
 
         def load() -> None:
-            TrainingSet(
-                load_dataset(load_data_file(str(file)), "train"),
-                Layout((64, 64), "stretch"),
-                loader=LoaderSettings(cache="off"),
-            )
+            dataset = load_dataset(load_data_file(str(file)), "train")
+            TrainingSet(dataset, Layout((64, 64), "stretch"), loader=LoaderSettings(cache="off"))
 
         return seconds(load), seconds(load)
 

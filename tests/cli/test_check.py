@@ -55,6 +55,14 @@ def test_fix_can_write_elsewhere(cfg: Path) -> None:
     assert read_cfg("new.cfg").classes == 3
 
 
+def test_fix_writes_elsewhere_even_where_nothing_is_wrong(cfg: Path) -> None:
+    cfg.write_text(to_cfg(find("yolov4-tiny")))
+
+    assert main(["check", "--cfg", "my.cfg", "--fix", "--out", "new.cfg"]) == 0
+
+    assert Path("new.cfg").read_text() == cfg.read_text()
+
+
 @pytest.mark.parametrize("arguments", [["--cfg", "none.cfg"], ["--cfg", "my.cfg", "--out", "new.cfg"]])
 def test_wrong_calls_end_with_2(cfg: Path, arguments: list[str]) -> None:
     assert main(["check", *arguments]) == 2

@@ -60,6 +60,25 @@ def test_cfg_writes_every_network_with_no_problem_to_tell(run: Any, name: str) -
     assert run("check", "--cfg", "net.cfg").json["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["yolov3-tiny", "--anchors", "bad.txt"],
+            "--anchors bad.txt: expected anchors as 'w,h w,h ...', found '10;14'",
+        ),
+        (["yolov3-tiny", "--size", "99999"], "--size 99999: expected a number of pixels"),
+        (["yolov3-tny"], "did you mean yolov3-tiny"),
+        (["yolov3+"], "'yolov3' is no backbone; known: darknet19"),
+        (["yolov3-tiny", "--out", "."], "cannot write this file"),
+    ],
+)
+def test_cfg_refuses_in_one_line(refused: Any, tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "bad.txt").write_text("10;14 1,2")
+
+    assert words in refused("cfg", *arguments)
+
+
 def test_a_network_can_be_named_with_a_data_set(run: Any, tmp_path: Path) -> None:
     run("cfg", "yolov4-tiny-hand", "--out", "ώρα 1/net.cfg")
 

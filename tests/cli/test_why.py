@@ -61,7 +61,7 @@ def test_a_layer_alone_and_one_that_stays_say_so(run, node: str, words: str) -> 
 @pytest.mark.parametrize(
     ("node", "words"),
     [
-        ("99", "no layer 99; expected 0 to 37, or a name that info shows"),
+        ("99", "no layer '99'; expected 0 to 37, or a name that info shows"),
         ("12:64", "012_convolutional has the channels 0 to 63, found '64'"),
         ("12:x", "012_convolutional has the channels 0 to 63, found 'x'"),
     ],

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from yoloslim.cli.options import Size, check_count
 from yoloslim.cli.session import Result, Session
+
+if TYPE_CHECKING:
+    from yoloslim.zoo.anchors import Anchors
 
 
 def cfg(
@@ -33,12 +36,10 @@ def cfg(
     from yoloslim.graph.advice import darknet_advice
     from yoloslim.graph.cost import total_cost
     from yoloslim.graph.to_cfg import to_cfg
-    from yoloslim.zoo.anchors import parse_anchors
     from yoloslim.zoo.catalog import find
 
     parse_size(size)
-    found = parse_anchors(anchors.read_text(encoding="utf-8", errors="replace")) if anchors else None
-    graph = sized(find(name, classes=classes, anchors=found, width=width), size)
+    graph = sized(find(name, classes=classes, anchors=_anchors(anchors), width=width), size)
     path = out or Path(f"{name}.cfg")
     with write_atomically(path) as temporary:
         temporary.write_text(to_cfg(graph), encoding="utf-8")
@@ -47,3 +48,20 @@ def cfg(
     for advice in darknet_advice(graph):
         session.print(advice)
     return {"path": str(path), "params": cost.params, "macs": cost.macs, "classes": graph.classes}
+
+
+def _anchors(file: Path | None) -> Anchors | None:
+    """The anchors that a file holds; None for no file.
+
+    Raises:
+        RecipeError: it holds something else; names it.
+    """
+    from yoloslim.errors import RecipeError
+    from yoloslim.zoo.anchors import parse_anchors
+
+    if file is None:
+        return None
+    try:
+        return parse_anchors(file.read_text(encoding="utf-8", errors="replace"))
+    except RecipeError as error:
+        raise RecipeError(f"--anchors {file}: {error}") from error

@@ -35,8 +35,9 @@ def check(
     text = read_text(cfg)
     findings = lint(text, str(cfg))
     mended = [finding for finding in findings if fix and finding.fix]
-    if mended:
+    if mended or out is not None:
         _write(out or cfg, fixed(text, mended))
+    if mended:
         session.print(f"mended {len(mended)} of {len(findings)} problems")
         findings = tuple(finding for finding in findings if finding not in mended)
         cfg = out or cfg

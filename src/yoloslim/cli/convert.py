@@ -55,14 +55,17 @@ def convert(
 
 
 def _check(source: Path, out: Path, cutoff: int | None, bn_eps: float | None) -> None:
-    """Makes sure that every option has an effect, and that IN stays.
+    """Makes sure that OUT can be written, that every option has an effect, and that IN stays.
 
     Raises:
-        RecipeError: one would have none, or OUT is IN.
+        RecipeError: an option would have none, or OUT is IN.
+        WeightsError: OUT is of no format that can be written.
     """
     from yoloslim.errors import RecipeError
     from yoloslim.runtime.load import CHECKPOINT_SUFFIX, LEGACY_SUFFIXES
+    from yoloslim.runtime.save import check_format
 
+    check_format(out, cutoff)
     if out.resolve() == source.resolve():
         raise RecipeError(f"{out}: IN and OUT are the same file; give OUT another name")
     if bn_eps is not None and source.suffix not in LEGACY_SUFFIXES:

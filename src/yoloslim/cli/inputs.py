@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yoloslim.cfg.schema import SCHEMA
 from yoloslim.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ def parse_size(text: str) -> tuple[int, int] | None:
     if not text:
         return None
     match = _SIZE.fullmatch(text.strip())
-    if match is None or not int(match[1]) or (match[2] and not int(match[2])):
+    sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if min(sides) < 1 or max(sides) > SCHEMA["net"]["width"].maximum:
         raise RecipeError(f"--size {text}: expected a number of pixels such as 416, or WIDTHxHEIGHT such as 640x480")
-    return int(match[1]), int(match[2] or match[1])
+    return sides
 
 
 def sized(graph: Graph, text: str) -> Graph:

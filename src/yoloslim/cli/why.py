@@ -107,11 +107,13 @@ def _asked(graph: Graph, text: str, counts: dict[str, int]) -> tuple[str, int | 
     if name.isdecimal() and int(name) < len(graph):
         name = graph.nodes[int(name)].name
     if name not in counts:
-        raise RecipeError(f"{text}: no layer {name}; expected 0 to {len(graph) - 1}, or a name that info shows")
+        raise RecipeError(
+            f"NODE '{text}': no layer '{name}'; expected 0 to {len(graph) - 1}, or a name that info shows"
+        )
     if not colon:
         return name, None
     if not number.isdecimal() or int(number) >= counts[name]:
-        raise RecipeError(f"{text}: {name} has the channels 0 to {counts[name] - 1}, found '{number}'")
+        raise RecipeError(f"NODE '{text}': {name} has the channels 0 to {counts[name] - 1}, found '{number}'")
     return name, int(number)
 
 

@@ -21,17 +21,26 @@ def save_as(model: Model, path: Path, *, cutoff: int | None = None) -> tuple[Pat
     Raises:
         WeightsError: the suffix is neither .weights nor .safetensors, or the file cannot be written.
     """
+    check_format(path, cutoff)
     if path.suffix == CHECKPOINT_SUFFIX:
         save_checkpoint(path, checkpoint_of(model))
         return (path,)
-    if path.suffix != ".weights" and cutoff is None:
-        raise WeightsError(f"{path}: can write .weights and .safetensors, found '{path.suffix}'")
     write_darknet_weights(model, path, cutoff=cutoff)
     beside = path.with_suffix(".cfg")
     if cutoff is not None or beside.exists():
         return (path,)
     write_cfg(model, beside)
     return (path, beside)
+
+
+def check_format(path: Path, cutoff: int | None) -> None:
+    """Makes sure that a file of this name can be written; the leading layers alone may have any.
+
+    Raises:
+        WeightsError: the suffix is neither .weights nor .safetensors.
+    """
+    if cutoff is None and path.suffix not in (".weights", CHECKPOINT_SUFFIX):
+        raise WeightsError(f"{path}: can write .weights and .safetensors, found '{path.suffix}'")
 
 
 def save_all(model: Model, folder: Path, stem: str) -> tuple[Path, Path, Path]:

@@ -109,6 +109,7 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "sparsity.epochs=3"), "is for a compression"),
         (("--weights", "old.weights", "--data", "set/data.yaml"), r"only a \.safetensors brings its own network"),
         (("--resume", "nowhere"), "expected the folder of a training"),
+        (("--resume", "nowhere", "--device", "cpu"), "--resume goes on with the recipe of its run"),
         (("--resume", "nowhere", "--epochs", 3), "--resume goes on with the recipe of its run"),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--device", "cuda:9"), "--device cuda:9 cannot be used"),
     ],

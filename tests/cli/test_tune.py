@@ -70,6 +70,7 @@ def test_a_search_goes_on_where_it_was_and_several_share_a_storage(run: Callable
     ("line", "instead", "message"),
     [
         ("trials = 3", "trails = 3", r"\[tune\] trails is not a key of a recipe; did you mean trials"),
+        ("trials = 3", 'metric = "ap50"', "metric: expected one of map50, map, precision, recall, f1, found 'ap50'"),
         ("trials = 3", "trials = 0", "trials and startup: expected 1 or more"),
         ('"train.learning_rate"', '"train.learning_rates"', "did you mean learning_rate"),
         ("low = 0.001, high = 0.1", "low = 0.1, high = 0.01", "a range needs low < high"),

@@ -82,7 +82,8 @@ def train(
     }
     given = _given(tables)
     if resume is not None:
-        _check_resumable(resume, bool(given or changes or out or base))
+        is_changed = bool(given or changes or out or base or session.seed or session.device != "auto")
+        _check_resumable(resume, is_changed)
         folder = resume
         recipe = parse_train_recipe(read_tables(resume / RECIPE), str(resume / RECIPE))
     else:

@@ -42,6 +42,9 @@ from yoloslim.weights.checkpoint import save_checkpoint
 
 _log = logging.getLogger(__name__)
 
+ACCURACIES = ("map50", "map", "precision", "recall", "f1")
+"""What is measured on validation pictures after an epoch."""
+
 RECIPE = "recipe.toml"
 """A run's recipe in its folder."""
 
@@ -144,7 +147,7 @@ def measure(model: Model, material: Material, device: str) -> Mapping[str, float
     stride = layout.stride if material.loader.shape == "rect" else 0
     detector = Detector(backend, yolos, layout.size, layout.resize, settings, channels=layout.channels, stride=stride)
     result, _ = evaluate_on(detector, material.validation)
-    return {key: getattr(result, key) for key in ("map50", "map", "precision", "recall", "f1")}
+    return {key: getattr(result, key) for key in ACCURACIES}
 
 
 def _task(model: Model, material: Material, loader: TrainingLoader, folder: Path, about: Sequence[Any]) -> Task:

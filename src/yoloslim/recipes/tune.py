@@ -17,7 +17,7 @@ from yoloslim.files import write_atomically
 from yoloslim.graph.graph import Graph
 from yoloslim.recipes.read import parse_train_recipe, parse_tune_table
 from yoloslim.recipes.schema import Span, TrainRecipe, TuneTable
-from yoloslim.recipes.train import run_training, starting_point
+from yoloslim.recipes.train import ACCURACIES, run_training, starting_point
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -111,6 +111,9 @@ def make_search(tables: Mapping[str, Any], where: str) -> Search:
         search.recipe({key: span.ends[end] for key, span in search.space.items()})
     if search.recipe({}).train.epochs < 1:
         raise RecipeError(f"{where}: [train] epochs: a search needs at least 1")
+    if search.table.metric not in ACCURACIES:
+        known = ", ".join(ACCURACIES)
+        raise RecipeError(f"{where}: [tune] metric: expected one of {known}, found '{search.table.metric}'")
     return search
 
 

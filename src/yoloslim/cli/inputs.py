@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloslim.cfg.schema import SCHEMA
 from yoloslim.errors import CfgError, RecipeError
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def parse_size(text: str) -> tuple[int, int] | None:
     Raises:
         RecipeError: the text has another form.
     """
+    from yoloslim.cfg.schema import SCHEMA
+
     if not text:
         return None
     match = _SIZE.fullmatch(text.strip())

@@ -258,5 +258,5 @@ YOLOV4_CSP = Head(
     net_training=_NET_TRAINING | {"learning_rate": "0.001", "letter_box": "1"},
 )
 YOLOV4X_MISH = replace(
-    YOLOV4_CSP, build=yolov4x_mish_head, net_training=YOLOV4_CSP.net_training | {"learning_rate": "0.00261"}
+    YOLOV4_CSP, build=yolov4x_mish_head, net_training={**YOLOV4_CSP.net_training, "learning_rate": "0.00261"}
 )

@@ -25,8 +25,10 @@ def test_channels_that_fare_differently_are_told_apart(run) -> None:
     outcome = run("why", "124", "--cfg", "yolo-fastest-1.1")
 
     first, second = outcome.json["groups"]
-    assert (first["channels"], first["frozen_by"]) == ("0-95", ["upsample"])
-    assert (second["channels"], second["frozen_by"]) == ("96-119", ["shortcut"])
+    assert (first["channels"], second["channels"]) == ("0-95", "96-119")
+    assert "upsample" in first["frozen_by"]
+    assert "upsample" not in second["frozen_by"]
+    assert "shortcut" in second["frozen_by"]
     assert "channels 96-119\nlive and die with:\n  060_convolutional:0-23\n" in outcome.out
     assert "  125_convolutional:96-119  filters 124_route channel by channel\n" in outcome.out
 

@@ -48,7 +48,9 @@ def why(
     what = f"channel {channel}" if channel is not None else _count(found.channels, "channel")
     session.print(f"{name}{_place(graph, name)}: {what}")
     for group in groups[:_SHOWN_GROUPS]:
-        _show_group(session, graph, lanes, name, group, is_only=len(groups) == 1)
+        if len(groups) > 1:
+            session.print(f"channels {_ranges(group.channels)}")
+        _show_group(session, graph, lanes, name, group)
     if len(groups) > _SHOWN_GROUPS:
         session.print(f"and {len(groups) - _SHOWN_GROUPS} more sets of channels; --json lists all")
     frozen_by = _freezing(graph, lanes, name, channel)
@@ -117,10 +119,8 @@ def _asked(graph: Graph, text: str, counts: dict[str, int]) -> tuple[str, int | 
     return name, int(number)
 
 
-def _show_group(session: Session, graph: Graph, lanes: Lanes, name: str, group: _Group, *, is_only: bool) -> None:
+def _show_group(session: Session, graph: Graph, lanes: Lanes, name: str, group: _Group) -> None:
     ties, them = group.ties, "it" if len(group.channels) == 1 else "them"
-    if not is_only:
-        session.print(f"channels {_ranges(group.channels)}")
     own = lanes.of[name][list(group.channels)]
     others = [_line_of_writer(graph, lanes, bond.node, own) for bond in ties.writers if bond.node != name]
     _show(session, "live and die with", others)

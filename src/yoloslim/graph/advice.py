@@ -42,5 +42,5 @@ def darknet_advice(graph: Graph) -> tuple[str, ...]:
         instead = "groups=, and [avgpool], 1x1 convolutions and [scale_channels]"
         told.append(f"Darknet does not know {listed}; export --out NAME.cfg writes {instead} instead")
     if any(isinstance(node.op, Convolution | Depthwise) and node.op.activation in NOT_DARKNETS for node in graph):
-        told.append("Darknet does not know activation=h_swish, and has nothing that equals it")
+        told.append("Darknet does not know activation=h_swish, and export refuses it: put swish there before training")
     return tuple(told)

@@ -18,10 +18,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from environment import machine, versions
-
 import cv2
 import numpy as np
+from environment import machine, versions
 
 from yoloslim.data.label_cache import SETTLED_NS
 

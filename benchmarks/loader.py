@@ -3,7 +3,7 @@
     YOLOSLIM_TEST_DATA=FOLDER python benchmarks/loader.py
 
 The training pictures of coco128 at 416 pixels in batches of 16, each four times an epoch. Every row is run in turn,
-``ROUNDS`` times; rates are medians, and a share is the median over the rounds of the rate by the bare rate of that round.
+``ROUNDS`` times; rates are medians, and a share is the median over the rounds of the rate by that round's bare rate.
 ``bare`` is ``cv2.imread`` and ``cv2.resize`` in as many worker processes, handed over in the same batches. Ends with 1
 where one of these stays below .8 of it: the loader that only fits pictures in and keeps none, the loader as by default
 but for mosaic. Writes ``benchmarks/results/loader.json``.
@@ -16,7 +16,6 @@ import os
 import statistics
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -102,6 +102,10 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
         ),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "-1"), "strength: expected 0 or more"),
         (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "nan"),
+            "strength: expected 0 or more, found nan",
+        ),
+        (
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty-schedule", "fade"),
             r"\[prune\] needs one of percent",
         ),

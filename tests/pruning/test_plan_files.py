@@ -219,3 +219,20 @@ def test_a_byte_changed_in_the_array_is_a_plan_error_or_changes_nothing(seed: in
     except PlanError:
         return
     np.testing.assert_array_equal(keep, plan_without(3, 6).keep)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("schema", 2, "schema 2, this yoloslim reads 1"),
+        ("kept", {"000_convolutional": 1}, "its counts are not those of plan.npz beside it; plan anew"),
+    ],
+)
+def test_a_plan_of_another_version_or_beside_another_array_is_refused(
+    key: str, value: object, message: str, folder: Path, graph: Graph
+) -> None:
+    record = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps(record | {key: value}))
+
+    with pytest.raises(PlanError, match=message):
+        load_plan(folder, graph)

@@ -71,7 +71,8 @@ def load_state_file(path: Path) -> TrainState:
         values: dict[str, Any] = {name: json.loads(metadata[name]) for name in _VALUES}
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: expected the state of a training, found none that can be read ({error})"
+            f"{path}: expected the state of a training, found none that can be read ({error}); "
+            "put a copy back, or remove it to start anew"
         ) from error
     return TrainState(tensors, **{**values, "rows": tuple(values["rows"])})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -181,7 +182,7 @@ def _check_start(recipe: Recipe | TrainRecipe) -> None:
     if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
         raise RecipeError(f"[data] size: expected pixels above 0, found {recipe.data.size}")
     sparsity = recipe.sparsity
-    if sparsity is not None and isinstance(sparsity.strength, float) and sparsity.strength < 0:
+    if sparsity is not None and isinstance(sparsity.strength, float) and not 0 <= sparsity.strength < math.inf:
         raise RecipeError(f"[sparsity] strength: expected 0 or more, found {sparsity.strength:g}")
 
 

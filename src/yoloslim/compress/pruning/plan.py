@@ -19,8 +19,11 @@ from yoloslim.errors import PlanError
 from yoloslim.files import write_atomically
 from yoloslim.graph.blocks import branch_nodes, lanes_without
 from yoloslim.graph.graph import Graph
-from yoloslim.graph.lanes import Lanes
+from yoloslim.graph.lanes import Lanes, trace_lanes
 from yoloslim.graph.to_cfg import to_cfg
+
+SCHEMA = 1
+"""Version of plan files; others are refused."""
 
 JsonValue = str | int | float | bool | None
 
@@ -93,22 +96,26 @@ def save_plan(plan: PruningPlan, graph: Graph, lanes: Lanes, folder: Path) -> No
     Args:
         lanes: of the whole network.
     """
-    branches = branch_nodes(graph, plan.dropped)
-    gone = branches.union(plan.dropped)
-    kept = {node.name: 0 if node.name in branches else int(plan.keep[lanes.of[node.name]].sum()) for node in graph}
+    gone = branch_nodes(graph, plan.dropped).union(plan.dropped)
     record = {
-        "schema": 1,
+        "schema": SCHEMA,
         "method": plan.method,
         "options": dict(plan.options),
         "cfg_sha256": cfg_digest(graph),
         "dropped_blocks": list(plan.dropped),
         "dropped_nodes": [node.name for node in graph if node.name in gone],
-        "kept": kept,
+        "kept": _kept_counts(plan, graph, lanes),
     }
     with write_atomically(folder / "plan.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, keep=plan.keep)
     with write_atomically(folder / "plan.json") as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _kept_counts(plan: PruningPlan, graph: Graph, lanes: Lanes) -> dict[str, int]:
+    """How many channels of each node stay, 0 for the nodes of dropped branches."""
+    branches = branch_nodes(graph, plan.dropped)
+    return {n.name: 0 if n.name in branches else int(plan.keep[lanes.of[n.name]].sum()) for n in graph}
 
 
 def load_plan(path: Path, graph: Graph) -> PruningPlan:
@@ -121,6 +128,9 @@ def load_plan(path: Path, graph: Graph) -> PruningPlan:
     if record["cfg_sha256"] != cfg_digest(graph):
         other = graph.path or "this network"
         raise PlanError(f"{_text_file(path)}: made for another cfg than {other}; plan that cfg anew")
+    lanes = trace_lanes(graph)
+    if plan.keep.size != lanes.count or record["kept"] != _kept_counts(plan, graph, lanes):
+        raise PlanError(f"{_text_file(path)}: its counts are not those of plan.npz beside it; plan anew")
     return plan
 
 
@@ -135,6 +145,8 @@ def read_plan(path: Path) -> tuple[dict[str, Any], PruningPlan]:
         record = json.loads(text_file.read_text())
         method, options = record["method"], dict(record["options"])
         _ = record["cfg_sha256"], dict(record["kept"])
+        if record.get("schema") != SCHEMA:
+            raise ValueError(f"schema {record.get('schema')}, this yoloslim reads {SCHEMA}")
         dropped = tuple(str(name) for name in record["dropped_blocks"])
         keep = _read_keep(text_file.with_suffix(".npz"))
     except _DAMAGED as error:

@@ -129,7 +129,7 @@ def load_plan(path: Path, graph: Graph) -> PruningPlan:
         other = graph.path or "this network"
         raise PlanError(f"{_text_file(path)}: made for another cfg than {other}; plan that cfg anew")
     lanes = trace_lanes(graph)
-    if plan.keep.size != lanes.count or record["kept"] != _kept_counts(plan, graph, lanes):
+    if plan.keep.size == lanes.count and record["kept"] != _kept_counts(plan, graph, lanes):  # else told later
         raise PlanError(f"{_text_file(path)}: its counts are not those of plan.npz beside it; plan anew")
     return plan
 

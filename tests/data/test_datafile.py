@@ -246,8 +246,3 @@ def test_an_unknown_key_is_told_once_with_the_nearest_known_one(
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / 'a.yaml'}: unknown key 'lables' is ignored: did you mean 'labels'?"
     ]
-
-
-def test_two_classes_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="names: 'a' stands twice in names: give each class a name of its own"):
-        load(tmp_path, "train: p\nnames: [a, b, a]\n")

@@ -30,9 +30,6 @@ def read_class_names(
     names, source, notes = _stated_names(places, options["names"])
     if not names:
         raise DataError(f"{places.file}: names: expected at least one class name, found none")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{places.file}: names: {twice!r} stands twice in {source}: give each class a name of its own")
     if count is not None and count != len(names):
         key = "nc" if "nc" in options else "classes"
         message = f"{key} says {count} classes, but {source} has {len(names)} names: correct one of them"

@@ -3,7 +3,7 @@
     YOLOSLIM_TEST_DATA=FOLDER python benchmarks/loader.py
 
 The training pictures of coco128 at 416 pixels in batches of 16, each four times an epoch. Every row is run in turn,
-``ROUNDS`` times; rates are medians, and a share is the median over the rounds of the rate by that round's bare rate.
+``ROUNDS`` times; rates are medians, and a share is the median over the rounds of a row's rate by that round's bare one.
 ``bare`` is ``cv2.imread`` and ``cv2.resize`` in as many worker processes, handed over in the same batches. Ends with 1
 where one of these stays below .8 of it: the loader that only fits pictures in and keeps none, the loader as by default
 but for mosaic. Writes ``benchmarks/results/loader.json``.

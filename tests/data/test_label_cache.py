@@ -48,9 +48,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, cache_folder: Path, write_set: WriteSet) -> Path:
-    """A set of four pictures, one with a bad line in its label file and one without labels, all left alone."""
+    """A set of four pictures, one of them without labels, all left alone."""
     folder = write_set(tmp_path / "set\nÄ", 4, boxes=2)
-    (folder / "labels/01.txt").write_text("0 0.5 0.5 0.1 0.1\n9 0.5 0.5 0.1 0.1\n")
     (folder / "labels/02.txt").unlink()
     settle(folder)
     return folder
@@ -87,8 +86,23 @@ def test_what_has_not_changed_is_not_read_again(folder: Path, reads: list[str]) 
     second = known(folder)
 
     assert reads == []
+    assert_same(second, first)
+
+
+def test_what_has_problems_is_read_and_told_each_time(folder: Path, cache_folder: Path, reads: list[str]) -> None:
+    (folder / "labels/01.txt").write_text("0 0.5 0.5 0.1 0.1\n9 0.5 0.5 0.1 0.1\n")
+    settle(folder)
+    first = known(folder)
+    (stored,) = cache_folder.iterdir()
+    written = stored.stat().st_mtime_ns
+    reads.clear()
+
+    second = known(folder)
+
+    assert reads == ["01"]
     assert [problem.line for problem in second.problems] == [2]
     assert_same(second, first)
+    assert stored.stat().st_mtime_ns == written  # nothing came to be known
 
 
 def rewrite(path: Path) -> None:
@@ -166,20 +180,21 @@ def test_what_changed_a_moment_ago_is_not_relied_on(folder: Path, reads: list[st
 def test_other_classes_are_another_reading(folder: Path, reads: list[str]) -> None:
     known(folder)
     reads.clear()
-    (folder / "data.yaml").write_text("train: images\nnames: [a, b, c, d, e, f, g, h, i, j]\n")
+    (folder / "data.yaml").write_text("train: images\nnames: [a]\n")
 
     found = known(folder)
 
     assert len(reads) == 4
-    assert found.problems == ()
-    assert 9 in found.annotations.class_ids
-    assert_same(Library(replace(load(folder), single_class=True), LAYOUT), single_class(folder))
+    assert len(found.problems) == 4  # class 1 is none any more
+    assert_same(found, fresh(folder))
 
 
-def single_class(folder: Path) -> Library:
-    for path in (folder.parent / "cache/labels").iterdir():
-        path.unlink()
-    return Library(replace(load(folder), single_class=True), LAYOUT)
+def test_a_single_class_is_another_reading(folder: Path) -> None:
+    known(folder)
+
+    found = Library(replace(load(folder), single_class=True), LAYOUT)
+
+    assert set(found.annotations.class_ids.tolist()) == {0}
 
 
 def test_other_code_reads_anew(folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,4 +273,4 @@ def test_only_files_of_the_set_as_it_is_are_remembered(folder: Path) -> None:
     found = LabelCache(load(folder)).load()
 
     assert found.is_known.tolist() == [False, True, True, True]
-    assert found.annotations.counts.tolist() == [0, 1, 0, 2]
+    assert found.annotations.counts.tolist() == [0, 2, 0, 2]

@@ -126,4 +126,6 @@ def _stretch(image: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[n
 
 
 def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if image.shape[1::-1] == size:
+        return image
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -2,7 +2,7 @@
 
 One file a data set, in the user's cache folder, because data sets are often shared or read-only. A sample is taken
 from it only if picture and label file have the size and the time of change (nanoseconds) that they had before they
-were read.
+were read. A sample with problems is not kept: it is read and told each time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,6 @@ from numpy.typing import NDArray
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.data.annotation_table import AnnotationTable, stacked
-from yoloslim.data.annotations import Kind, Problem
 from yoloslim.data.dataset import Dataset, Sample
 from yoloslim.data.scan import Scan
 from yoloslim.errors import OutputError
@@ -41,6 +42,9 @@ MISSING = (-1, -1)
 NO_LABELS = (0, 0)
 COLUMNS = ("boxes", "class_ids", "difficult", "starts")
 
+SAMPLE_FIELDS = attrgetter(*(field.name for field in fields(Sample)))
+"""Everything that decides what is read: the picture, its label file, and what else there may be to say."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -52,8 +56,8 @@ class LabelCache:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        self._samples = [_names_of(sample) for sample in dataset.samples]
-        stamps = [_stamp(picture) + (_stamp(labels) if labels else NO_LABELS) for picture, labels in self._samples]
+        self._samples = [tuple(map(_text, SAMPLE_FIELDS(sample))) for sample in dataset.samples]
+        stamps = [_stamp(picture) + (_stamp(labels) if labels else NO_LABELS) for picture, labels, *_ in self._samples]
         self._stamps = np.array(stamps, np.int64).reshape(-1, 4)  # size and time of the picture, of its label file
         self._path = _folder() / "labels" / f"{_digest(dataset, self._samples[0])}.labels"
 
@@ -69,19 +73,25 @@ class LabelCache:
         with np.load(io.BytesIO(parts), allow_pickle=False) as stored:
             return self._still_true(stored)
 
-    def store(self, found: Scan) -> None:
-        """Keeps what can be relied on for later runs; that its folder cannot be written is no error."""
+    def store(self, found: Scan, known: Scan) -> None:
+        """Keeps what can be relied on for later runs; that its folder cannot be written is no error.
+
+        Args:
+            found: what is known now.
+            known: what was known before; where nothing is added to it, its file stays as it is.
+        """
         is_settled = (self._stamps[:, [1, 3]] < time.time_ns() - SETTLED_NS).all(axis=1)
         is_there = (self._stamps >= 0).all(axis=1)
-        rows = np.flatnonzero(found.is_known & is_there & is_settled)
-        if not len(rows):
+        is_sound = np.array([not problems for problems in found.problems])
+        is_reliable = found.is_known & is_there & is_settled & is_sound
+        if not (is_reliable & ~known.is_known).any():
             return
+        rows = np.flatnonzero(is_reliable)
         table = found.annotations.take(rows)
         content = {
-            "samples": _packed(b"\0".join(name for row in rows.tolist() for name in self._samples[row])),
+            "samples": np.frombuffer(b"\0".join(text for row in rows for text in self._samples[row]), np.uint8),
             "stamps": self._stamps[rows],
             "sizes": found.sizes[rows],
-            "problems": _packed(_problems_text(found.problems, rows).encode()),
             **{name: getattr(table, name) for name in COLUMNS},
         }
         parts = io.BytesIO()
@@ -93,25 +103,23 @@ class LabelCache:
             logger.debug("labels are not kept for later runs: %s", error)
 
     def _still_true(self, stored: Mapping[str, NDArray[Any]]) -> Scan:
-        names = stored["samples"].tobytes().split(b"\0")
+        texts = iter(stored["samples"].tobytes().split(b"\0"))
         table = AnnotationTable(*(stored[name] for name in COLUMNS))
         stamps, sizes = stored["stamps"], stored["sizes"]
-        row_of = {sample: row for row, sample in enumerate(zip(names[::2], names[1::2], strict=True))}
+        row_of = {sample: row for row, sample in enumerate(zip(*[texts] * len(self._samples[0]), strict=True))}
         rows = np.array([row_of.get(sample, -1) for sample in self._samples], np.int64)
         is_true = (rows >= 0) & (stamps[rows] == self._stamps).all(axis=1)
-        problems = _problems_of(stored["problems"].tobytes())
         rows = np.where(is_true, rows, len(table))  # one picture of which nothing is known is added at the end
         return Scan(
             np.concatenate([sizes, [[0, 0]]])[rows],
             stacked([table, AnnotationTable.of([Annotation.empty()])]).take(rows),
-            tuple(problems.get(row, ()) for row in rows.tolist()),
+            ((),) * len(rows),
         )
 
 
-def _names_of(sample: Sample) -> tuple[bytes, bytes]:
-    """The files of a sample, absolute; nothing for no label file."""
-    labels = b"" if sample.label_path is None else os.fsencode(os.path.abspath(sample.label_path))  # noqa: PTH100
-    return os.fsencode(os.path.abspath(sample.path)), labels  # noqa: PTH100
+def _text(value: object) -> bytes:
+    """One field of a sample: a path is absolute; nothing stays empty."""
+    return os.fsencode(os.path.abspath(value)) if isinstance(value, Path) else str(value or "").encode()  # noqa: PTH100
 
 
 def _stamp(name: bytes) -> tuple[int, int]:
@@ -122,27 +130,6 @@ def _stamp(name: bytes) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _packed(content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(content, np.uint8)
-
-
-def _problems_text(problems: Sequence[tuple[Problem, ...]], rows: NDArray[np.int64]) -> str:
-    """JSON rows: place among ``rows``, path, line, message, kind."""
-    texts = [
-        (place, os.fspath(problem.path), problem.line, problem.message, problem.kind)
-        for place, row in enumerate(rows.tolist())
-        for problem in problems[row]
-    ]
-    return json.dumps(texts)
-
-
-def _problems_of(content: bytes) -> dict[int, tuple[Problem, ...]]:
-    problems: dict[int, tuple[Problem, ...]] = {}
-    for place, path, line, message, kind in json.loads(content):
-        problems[place] = (*problems.get(place, ()), Problem(Path(path), line, message, kind and Kind(kind)))
-    return problems
-
-
 def _folder() -> Path:
     import pooch
 
@@ -150,7 +137,7 @@ def _folder() -> Path:
     return Path(named).expanduser().absolute() if named else Path(pooch.os_cache("yoloslim"))
 
 
-def _digest(dataset: Dataset, first: tuple[bytes, bytes]) -> str:
+def _digest(dataset: Dataset, first: tuple[bytes, ...]) -> str:
     """Names the data set by what decides how its labels are read, and by its first sample; others may come and go."""
     reading = [dataset.format.name, list(dataset.label_names), dataset.single_class, cv2.__version__, np.__version__]
     return hashlib.sha256(json.dumps(reading).encode() + b"\0".join([_code(), *first])).hexdigest()[:32]

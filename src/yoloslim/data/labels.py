@@ -48,17 +48,33 @@ def locate_labels(listing: Listing, labels: Path | None, label_format: LabelForm
     Raises:
         DataError: a label folder cannot be read.
     """
-    parents = [os.path.dirname(picture) for picture in listing.pictures]  # noqa: PTH120 (as text, for speed)
+    candidates = _candidates(listing, labels, label_format)
+    paths = tuple(folder / name if name in names else None for folder, names, name in candidates)
+    return Located(label_format, paths, tuple(dict.fromkeys(folder for folder, _, _ in candidates)))
+
+
+def find_format(listings: Sequence[Listing], labels: Path | None) -> LabelFormat:
+    """Gives the format of which the most pictures have a label file; YOLO when none has one."""
+
+    def num_found(label_format: LabelFormat) -> int:
+        candidates = (found for listing in listings for found in _candidates(listing, labels, label_format))
+        return sum(name in names for _, names, name in candidates)
+
+    return max(FOUND_FORMATS, key=num_found)
+
+
+def _candidates(
+    listing: Listing, labels: Path | None, label_format: LabelFormat
+) -> list[tuple[Path, frozenset[str], str]]:
+    """Gives, for each picture, its label folder, the files in that, and the name that its label file has."""
+    split = [os.path.split(picture) for picture in listing.pictures]
     folders = {
-        parent: _label_folder(Path(parent), listing.folder, labels, label_format) for parent in dict.fromkeys(parents)
+        parent: _label_folder(Path(parent), listing.folder, labels, label_format)
+        for parent in dict.fromkeys(parent for parent, _ in split)
     }
     names = {folder: _file_names(folder) for folder in dict.fromkeys(folders.values())}
     inside = {parent: (folder, names[folder]) for parent, folder in folders.items()}
-    paths = tuple(
-        _file_in(*inside[parent], picture.stem + label_format.suffix)
-        for parent, picture in zip(parents, listing.pictures, strict=True)
-    )
-    return Located(label_format, paths, tuple(names))
+    return [(*inside[parent], os.path.splitext(name)[0] + label_format.suffix) for parent, name in split]  # noqa: PTH122
 
 
 def _file_names(folder: Path) -> frozenset[str]:
@@ -70,19 +86,6 @@ def _file_names(folder: Path) -> frozenset[str]:
         return frozenset()
     except OSError as error:
         raise DataError(f"{folder}: the folder of labels cannot be read ({error.strerror})") from error
-
-
-def _file_in(folder: Path, names: frozenset[str], name: str) -> Path | None:
-    return folder / name if name in names else None
-
-
-def find_format(listings: Sequence[Listing], labels: Path | None) -> LabelFormat:
-    """Gives the format of which the most pictures have a label file; YOLO when none has one."""
-
-    def num_found(label_format: LabelFormat) -> int:
-        return sum(locate_labels(listing, labels, label_format).num_found for listing in listings)
-
-    return max(FOUND_FORMATS, key=num_found)
 
 
 def _label_folder(parent: Path, folder: Path | None, labels: Path | None, label_format: LabelFormat) -> Path:

@@ -141,8 +141,7 @@ def _scans(
         visitor = _visitor(offset, layout, writer, progress)
         found.append(scan(dataset, before, wanted[offset : offset + len(dataset)], visitor))
     for cache, before, after in zip(caches, known, found, strict=True):
-        if (after.is_known & ~before.is_known).any():
-            cache.store(after)
+        cache.store(after, before)
     return found
 
 

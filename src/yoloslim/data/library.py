@@ -89,6 +89,11 @@ class Library:
         """Gives the file of one picture."""
         return self._samples[index].path
 
+    def class_counts(self, num_classes: int) -> list[int]:
+        """Gives the number of objects of each class that are not difficult."""
+        class_ids = [annotation.class_ids[~annotation.difficult] for annotation in self._annotations]
+        return [int(count) for count in np.bincount(np.concatenate(class_ids), minlength=num_classes)]
+
     def __getitem__(self, index: int) -> Pair:
         """Gives one picture with its objects, in pixels of the picture that is given.
 

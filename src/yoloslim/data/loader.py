@@ -130,6 +130,10 @@ class TrainingSet(data.Dataset[Item]):
         """Gives the file of one picture."""
         return self._library.path(index)
 
+    def class_counts(self) -> list[int]:
+        """Gives the number of objects of each class that are targets."""
+        return self._library.class_counts(self.num_classes)
+
     def __getitem__(self, key: Key) -> Item:
         """Gives the sample ``index`` as it looks in ``epoch``."""
         epoch, index = key

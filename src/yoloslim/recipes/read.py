@@ -20,7 +20,10 @@ from yoloslim.compress.pruning.methods import METHODS, PruneSettings
 from yoloslim.compress.pruning.search import parse_target
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
-from yoloslim.recipes.schema import PruneTable, Recipe, SparsityTable, TrainRecipe
+from yoloslim.losses.settings import LossSettings
+from yoloslim.recipes.faults import first_fault
+from yoloslim.recipes.loss import loss_settings
+from yoloslim.recipes.schema import LossTable, PruneTable, Recipe, SparsityTable, TrainRecipe
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _RECIPE, _TRAIN_RECIPE = TypeAdapter(Recipe), TypeAdapter(TrainRecipe)
@@ -119,22 +122,14 @@ def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: s
     try:
         recipe = kind.validate_python(tables)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_first_fault(error)}") from error
+        raise RecipeError(f"{where}: {first_fault(error)}") from error
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from error
     with _at(where):
         recipe = replace(recipe, train=replace(recipe.train, seed=recipe.seed))  # the recipe's seed is everybody's
         _check_start(recipe)
+        loss_settings(recipe.loss)
     return recipe
-
-
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if first["type"] == "missing":
-        table, *keys = [str(part) for part in first["loc"]]
-        return f"[{table}] {keys[0]} is missing" if keys else f"[{table}] is missing"
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"
 
 
 def _check_start(recipe: Recipe | TrainRecipe) -> None:
@@ -224,6 +219,8 @@ def _hints(kind: type) -> list[Any]:
 
 
 def _plain(hint: Any) -> Any:
-    """The dataclass in ``X | None``, else the hint itself."""
+    """The dataclass in ``X | None``, or of a table that is kept as it is said; else the hint itself."""
+    if hint == LossTable:
+        return LossSettings
     inner = [part for part in get_args(hint) if is_dataclass(part)] if isinstance(hint, UnionType) else []
     return inner[0] if inner else hint

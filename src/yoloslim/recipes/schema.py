@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.compress.pruning.scores import Normalize
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.losses.detection import LossSettings
 
 Size = int | tuple[int, int]
+
+LossTable = Mapping[str, Any]
+"""``[loss]``: fields of `LossSettings`; what it leaves out is the cfg's, else the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class TrainRecipe:
     sparsity: SparsityTable | None = None
     prune: PruneTable = field(default_factory=PruneTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
+    loss: LossTable = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +150,5 @@ class Recipe:
     device: str = "auto"
     sparsity: SparsityTable = field(default_factory=SparsityTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
+    loss: LossTable = field(default_factory=dict)
     export: ExportTable = field(default_factory=ExportTable)

@@ -22,6 +22,7 @@ from yoloslim.engine.task import Batch, Hooks, Task, Trained
 from yoloslim.engine.train import train
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.to_cfg import to_cfg
+from yoloslim.losses.class_weights import with_class_weights
 from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
@@ -59,12 +60,17 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
         _log.info("%s", note)
     sparsity = Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
     if started_processes().rank == 0:
-        write_recipe(recipe, folder / RECIPE)
+        write_recipe(settled(recipe, material), folder / RECIPE)
     _, trained, problems = train_model(
         model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
     )
     tell(problems)
     return trained
+
+
+def settled(recipe: TrainRecipe, material: Material) -> TrainRecipe:
+    """Gives the recipe with the whole loss written out, whoever decided it."""
+    return replace(recipe, loss=asdict(material.loss))
 
 
 def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
@@ -77,7 +83,7 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
         YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
     """
     choose_device(recipe.device)
-    material = material_of(recipe)
+    material = material_of(recipe, graph)
     return starting_model(
         sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
     ), material
@@ -116,6 +122,7 @@ def train_model(
     processes = started_processes()
     share = Share(processes.rank, processes.count)
     loader = training_loader(pictures, settings.batch, workers=settings.workers, share=share)
+    material = replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
     hooks = watch or Hooks()
     if sparsity is not None:
         hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
@@ -138,11 +145,11 @@ def _task(model: Model, material: Material, loader: TrainingLoader, folder: Path
     yolos = [yolo for _, yolo in model.graph.heads]
     described = replace(model, resize=material.resize)
 
-    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
+    def loss(head_maps: Sequence[Tensor], batch: Batch, progress: float) -> LossTerms:
         device, (height, width) = head_maps[0].device, batch.images.shape[2:]
         unlabelled = batch.unlabelled.to(device) if batch.unlabelled.any() else None
-        targets = batch.targets.to(device)
-        return detection_loss(head_maps, targets, yolos, (width, height), material.loss, unlabelled=unlabelled)
+        targets, size = batch.targets.to(device), (width, height)
+        return detection_loss(head_maps, targets, yolos, size, material.loss, unlabelled=unlabelled, progress=progress)
 
     def write(network: Network, path: Path) -> None:
         save_checkpoint(path, checkpoint_of(with_network(described, network)))

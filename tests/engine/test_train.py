@@ -183,7 +183,8 @@ def test_the_folder_holds_results_plots_and_checkpoints(tmp_path: Path) -> None:
         table = list(csv.DictReader(file))
     assert [row["map50"] for row in table] == ["", "0.5"]  # evaluated every second epoch
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
-    for name in ("last.safetensors", "best.safetensors", "state.safetensors", "plots/losses.png", "plots/accuracy.png"):
+    names = [f"{stem}.safetensors" for stem in ("last", "best", "state")]
+    for name in (*names, "plots/losses.png", "plots/accuracy.png", "plots/rate.png"):
         assert (tmp_path / name).stat().st_size > 0, name
     assert list((tmp_path / "tensorboard").glob("events*"))
 

@@ -133,7 +133,7 @@ def _box_term(raws: Sequence[Tensor], heads: Sequence[_Head], kind: IouKind) -> 
     for raw, found, head in zip(raws, boxes, heads, strict=True):
         if head.yolo.gaussian:
             misfit = misfit + surprise(raw, found, head.matches, head.yolo).sum()
-    return misfit, fit.detach().clamp(min=0).split([len(found) for found in boxes])
+    return misfit, torch.split(fit.detach().clamp(min=0), [len(found) for found in boxes])
 
 
 def _objectness_term(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ class Model:
         header: of the Darknet file it came from.
         notes: what the user should know about how it was loaded, one sentence each.
         missing: nodes whose weights no file gave.
+        provenance: where it comes from, as far as a checkpoint tells: plain values for JSON.
     """
 
     network: Network
@@ -45,6 +46,7 @@ class Model:
     header: Header = CURRENT_HEADER
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
@@ -93,7 +95,8 @@ def _from_checkpoint(path: Path, graph: Graph | None) -> Model:
     check_tensors(tensor_shapes(network.graph), found, path)
     load_tensors(network, checkpoint.tensors)
     resize = cast(ResizeMode, checkpoint.resize) if checkpoint.resize else resize_of(network.graph)
-    return Model(network.eval(), checkpoint.names, resize, _header(checkpoint.provenance, path))
+    header = _header(checkpoint.provenance, path)
+    return Model(network.eval(), checkpoint.names, resize, header, provenance=checkpoint.provenance)
 
 
 def _from_other_classes(checkpoint: Checkpoint, graph: Graph, path: Path) -> Model:
@@ -102,7 +105,8 @@ def _from_other_classes(checkpoint: Checkpoint, graph: Graph, path: Path) -> Mod
         raise WeightsError(f"{path}: its network is another than the cfg's; leave --cfg out")
     tensors = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
     contents = FileContents(tensors, len(graph), checkpoint.graph.classes, _header(checkpoint.provenance, path))
-    return _from_weights(fitted_weights(graph, contents, path), graph)
+    model = _from_weights(fitted_weights(graph, contents, path), graph)
+    return replace(model, provenance=checkpoint.provenance)
 
 
 def _header(provenance: Mapping[str, Any], path: Path) -> Header:

@@ -62,5 +62,5 @@ def checkpoint_of(model: Model) -> Checkpoint:
         tensors=dict(model.network.state_dict()),
         names=model.names,
         resize=model.resize,
-        provenance={"yoloslim": __version__, HEADER_KEY: list(model.header)},
+        provenance={**model.provenance, "yoloslim": __version__, HEADER_KEY: list(model.header)},
     )

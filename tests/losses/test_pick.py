@@ -26,12 +26,12 @@ def test_values_and_gradients_are_those_of_indexing(channels_last: bool) -> None
 
     found = pick(ours, matches(), 4)
     raw = theirs[matches().cells]
-    expected = raw[:, :4], raw[:, 5:], theirs[..., 4]
+    expected = raw[:, :4], raw[:, 5:], theirs[..., 4].permute(0, 2, 3, 1)
     weights = [torch.randn_like(part) for part in expected]
-    sum((part * weight).sum() for part, weight in zip(found, weights, strict=True)).backward()
+    sum((part * weight).sum() for part, weight in zip(found[:3], weights, strict=True)).backward()
     sum((part * weight).sum() for part, weight in zip(expected, weights, strict=True)).backward()
 
-    for part, wanted in zip(found, expected, strict=True):
+    for part, wanted in zip(found[:3], expected, strict=True):
         torch.testing.assert_close(part, wanted, rtol=0, atol=0)
     torch.testing.assert_close(ours.grad, theirs.grad)
 

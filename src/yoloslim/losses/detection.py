@@ -16,7 +16,7 @@ from yoloslim.losses.dynamic import assign_dynamically
 from yoloslim.losses.focal import Focus, binary_loss, categorical_loss
 from yoloslim.losses.iou import IouKind, paired_iou
 from yoloslim.losses.near_misses import ignored_cells, near_misses, with_near_misses
-from yoloslim.losses.pick import pick
+from yoloslim.losses.pick import Picked, pick
 from yoloslim.losses.settings import LossSettings
 from yoloslim.losses.uncertainty import surprise
 from yoloslim.losses.unlabelled import judged_cells
@@ -70,12 +70,8 @@ def detection_loss(
         ratio = settings.ratio_at(progress)
         objectness, classes = [], []
         for head_map, head, part, fit in zip(maps, heads, picked, fits, strict=True):
-            judged = (
-                None
-                if unlabelled is None
-                else judged_cells(head_map, head.matches, unlabelled, head.yolo, settings.unjudged)
-            )
-            objectness.append(_objectness_term(part.objectness, head, 1 - ratio + ratio * fit, settings, judged))
+            counted = _counted(head_map, head, settings, unlabelled)
+            objectness.append(_objectness_term(part, head.yolo, 1 - ratio + ratio * fit, settings, counted))
             classes.append(_class_term(part.classes, head, settings))
         share = 1 / max(sum(map(len, fits)), 1)
         return LossTerms(
@@ -122,7 +118,7 @@ def _with_near_misses(head: _Head, head_map: Tensor, targets: Tensor, settings: 
     near = near_misses(head_map, targets, head.yolo, head.stride, min(ignore, truth))
     shape = head_map.shape[:4]
     matches = with_near_misses(head.matches, near, truth, targets, shape)
-    return head._replace(matches=matches, ignored=ignored_cells(near, ignore, shape))
+    return head._replace(matches=matches, ignored=ignored_cells(near, ignore, matches, shape))
 
 
 def _box_term(raws: Sequence[Tensor], heads: Sequence[_Head], kind: IouKind) -> tuple[Tensor, Sequence[Tensor]]:
@@ -136,24 +132,27 @@ def _box_term(raws: Sequence[Tensor], heads: Sequence[_Head], kind: IouKind) -> 
     return misfit, torch.split(fit.detach().clamp(min=0), [len(found) for found in boxes])
 
 
+def _counted(head_map: Tensor, head: _Head, settings: LossSettings, unlabelled: Tensor | None) -> Tensor | None:
+    """The cells whose objectness counts, bool, shape (B, anchors, h, w); None for all."""
+    if unlabelled is not None:
+        judged = judged_cells(head_map, head.matches, unlabelled, head.yolo, settings.unjudged)
+        return judged if head.ignored is None else judged & ~head.ignored
+    return None if head.ignored is None else ~head.ignored
+
+
 def _objectness_term(
-    found: Tensor, head: _Head, quality: Tensor, settings: LossSettings, judged: Tensor | None
+    picked: Picked, yolo: Yolo, quality: Tensor, settings: LossSettings, counted: Tensor | None
 ) -> Tensor:
     """Sum over the cells of a head.
 
     Args:
-        found: shape (B, anchors, h, w), as the network gives it.
         quality: what each match is trained towards, shape (P,).
-        judged: cells that count, bool, shape (B, anchors, h, w); None for all.
+        counted: cells that count, bool, shape (B, anchors, h, w); None for all.
     """
-    cells, flat = found.shape, head.matches.flat(found.shape)
-    wanted = found.new_zeros(cells.numel()).scatter_reduce(0, flat, quality, "amax").view(cells)
-    loss = binary_loss(logits_of(found, head.yolo), wanted, Focus(settings.objectness_gamma, settings.focal_alpha))
-    if judged is not None:
-        loss = loss * judged
-    if head.ignored is not None:
-        loss = loss * (~head.ignored).view(-1).index_fill(0, flat, True).view(cells)
-    return loss.sum()
+    found, focus = picked.objectness, Focus(settings.objectness_gamma, settings.focal_alpha)
+    wanted = torch.zeros_like(found).view(-1).scatter_reduce(0, picked.cell, quality, "amax").view(found.shape)
+    loss = binary_loss(logits_of(found, yolo), wanted, focus)
+    return loss.sum() if counted is None else (loss * counted.permute(0, 2, 3, 1)).sum()
 
 
 def _class_term(values: Tensor, head: _Head, settings: LossSettings) -> Tensor:

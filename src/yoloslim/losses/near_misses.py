@@ -60,10 +60,15 @@ def near_misses(
         return NearMisses(cell[above], target[above], overlap[above])
 
 
-def ignored_cells(near: NearMisses, threshold: float, shape: torch.Size) -> Tensor:
-    """Gives the cells whose box overlaps an object by more than the threshold, bool, shape (B, anchors, h, w)."""
+def ignored_cells(near: NearMisses, threshold: float, matches: Matches, shape: torch.Size) -> Tensor:
+    """Gives the cells whose box overlaps an object by more than the threshold, but that answer for none.
+
+    Args:
+        shape: (B, anchors, h, w), also that of the result, bool.
+    """
     ignored = torch.zeros(shape.numel(), dtype=torch.bool, device=near.cell.device)
     ignored[near.cell[near.overlap > threshold]] = True
+    ignored[matches.flat(shape)] = False
     return ignored.view(shape)
 
 

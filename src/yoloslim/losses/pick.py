@@ -16,12 +16,14 @@ class Picked(NamedTuple):
     Attributes:
         geometry: shape (P, objectness), of the box of each match, and its uncertainties in a Gaussian head.
         classes: shape (P, classes), of each match.
-        objectness: shape (B, anchors, h, w), of every cell.
+        objectness: shape (B, h, w, anchors), of every cell.
+        cell: shape (P,), index of the matches into all cells.
     """
 
     geometry: Tensor
     classes: Tensor
     objectness: Tensor
+    cell: Tensor
 
 
 def pick(head_map: Tensor, matches: Matches, objectness: int) -> Picked:
@@ -36,26 +38,26 @@ def pick(head_map: Tensor, matches: Matches, objectness: int) -> Picked:
         objectness: where the objectness stands among the values.
     """
     _, anchors, rows, columns, _ = head_map.shape
-    row = ((matches.image * rows + matches.row) * columns + matches.column) * anchors + matches.anchor
-    return Picked(*_Pick.apply(head_map, row, objectness))  # type: ignore[no-untyped-call]
+    cell = ((matches.image * rows + matches.row) * columns + matches.column) * anchors + matches.anchor
+    return Picked(*_Pick.apply(head_map, cell, objectness), cell)  # type: ignore[no-untyped-call]
 
 
 class _Pick(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, head_map: Tensor, row: Tensor, objectness: int) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, head_map: Tensor, cell: Tensor, objectness: int) -> tuple[Tensor, Tensor, Tensor]:
         cells = head_map.permute(0, 2, 3, 1, 4)  # (B, h, w, anchors, values)
-        ctx.save_for_backward(row)
+        ctx.save_for_backward(cell)
         ctx.shape, ctx.objectness = cells.shape, objectness
-        values = cells.reshape(-1, cells.shape[-1]).index_select(0, row)
-        return values[:, :objectness], values[:, objectness + 1 :], head_map[..., objectness].clone()
+        values = cells.reshape(-1, cells.shape[-1]).index_select(0, cell)
+        every = cells[..., objectness].clone(memory_format=torch.contiguous_format)
+        return values[:, :objectness], values[:, objectness + 1 :], every
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (row,), (geometry, classes, objectness) = ctx.saved_tensors, gradients
+        (cell,), (geometry, classes, objectness) = ctx.saved_tensors, gradients
         whole = objectness.new_zeros(ctx.shape)
         cells = whole.view(-1, ctx.shape[-1])
-        cells[:, : ctx.objectness].index_add_(0, row, geometry)
-        cells[:, ctx.objectness + 1 :].index_add_(0, row, classes)
-        whole = whole.permute(0, 3, 1, 2, 4)
+        cells[:, : ctx.objectness].index_add_(0, cell, geometry)
+        cells[:, ctx.objectness + 1 :].index_add_(0, cell, classes)
         whole[..., ctx.objectness] = objectness
-        return whole, None, None
+        return whole.permute(0, 3, 1, 2, 4), None, None

@@ -49,10 +49,18 @@ def test_a_batch_twice_over_has_the_same_loss() -> None:
     torch.testing.assert_close(once.objectness, twice.objectness)
 
 
-def test_pictures_without_objects_only_train_objectness() -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LossSettings(),
+        LossSettings(assignment="best", ignore_threshold=0.5, truth_threshold=0.9),
+        LossSettings(assignment="dynamic", class_weights=(1.0, 2.0, 3.0), objectness_gamma=2.0, class_gamma=2.0),
+    ],
+)
+def test_pictures_without_objects_only_train_objectness(settings: LossSettings) -> None:
     maps = head_map().requires_grad_()
 
-    terms = detection_loss([maps], torch.zeros(0, 6), [YOLO], SIZE, LossSettings())
+    terms = detection_loss([maps], torch.zeros(0, 6), [YOLO], SIZE, settings)
     terms.total.backward()
 
     assert terms.box.item() == terms.classes.item() == 0.0

@@ -163,7 +163,7 @@ def _class_term(values: Tensor, head: _Head, settings: LossSettings) -> Tensor:
         labels = torch.full_like(values, smooth / 2).scatter_(1, class_id[:, None], 1 - smooth / 2)
         losses = binary_loss(logits_of(values, yolo), labels, focus)
     else:  # a tree is trained as the softmax over all its classes
-        losses = categorical_loss(values, class_id, smooth, focus)
+        losses = categorical_loss(values, class_id, smooth, focus)[:, None]
     if not settings.class_weights:
         return losses.sum()
-    return losses.reshape(len(class_id), -1).sum(1) @ values.new_tensor(settings.class_weights)[class_id]
+    return losses.sum(1) @ values.new_tensor(settings.class_weights)[class_id]

@@ -39,7 +39,8 @@ def pick(head_map: Tensor, matches: Matches, objectness: int) -> Picked:
     """
     _, anchors, rows, columns, _ = head_map.shape
     cell = ((matches.image * rows + matches.row) * columns + matches.column) * anchors + matches.anchor
-    return Picked(*_Pick.apply(head_map, cell, objectness), cell)  # type: ignore[no-untyped-call]
+    geometry, classes, every = _Pick.apply(head_map, cell, objectness)  # type: ignore[no-untyped-call]
+    return Picked(geometry, classes, every, cell)
 
 
 class _Pick(torch.autograd.Function):

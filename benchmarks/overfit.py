@@ -23,7 +23,7 @@ from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import load_dataset
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
-from yoloslim.losses.detection import LossSettings
+from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.material import Material
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import measure, train_model

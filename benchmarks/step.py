@@ -112,7 +112,8 @@ def ours(network: str) -> dict[str, Any]:
     from yoloslim.engine.settings import TrainSettings
     from yoloslim.engine.task import Hooks, Task
     from yoloslim.engine.train import train
-    from yoloslim.losses.detection import LossSettings, detection_loss
+    from yoloslim.losses.detection import detection_loss
+    from yoloslim.losses.settings import LossSettings
     from yoloslim.nn.network import Network
     from yoloslim.zoo.catalog import find
 
@@ -127,7 +128,7 @@ def ours(network: str) -> dict[str, Any]:
         task = Task(
             batches=lambda epoch, first: [batch] * (WARM_UP + STEPS),
             batches_per_epoch=WARM_UP + STEPS,
-            loss=lambda heads, b: detection_loss(heads, b.targets, yolos, (SIZE, SIZE), LossSettings()),
+            loss=lambda heads, b, progress: detection_loss(heads, b.targets, yolos, (SIZE, SIZE), LossSettings()),
             evaluate=None,
             write=lambda made, path: None,
             folder=Path(folder),

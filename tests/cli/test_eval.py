@@ -34,6 +34,18 @@ def test_eval_gives_every_figure(run: Any, tiny: tuple[object, ...], data: Path)
     assert outcome.err == ""
 
 
+def test_plots_are_written_where_they_are_asked_for(run: Any, tiny: tuple[object, ...], data: Path) -> None:
+    outcome = run("eval", *tiny, "--data", data, "--plots", "looked/at")
+
+    assert outcome.code == 0, outcome.err
+    assert {path.name for path in Path("looked/at").iterdir()} == {"pr_curve.png", "confusion.png"}
+    assert "looked/at/pr_curve.png" in outcome.out
+
+
+def test_a_file_is_no_folder_for_plots(refused: Any, tiny: tuple[object, ...], data: Path) -> None:
+    assert "--plots" in refused("eval", *tiny, "--data", data, "--plots", data)
+
+
 def test_quiet_prints_nothing(run: Any, tiny: tuple[object, ...], data: Path) -> None:
     outcome = run("eval", *tiny, "--data", data, "--quiet")
 

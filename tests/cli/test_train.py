@@ -36,7 +36,12 @@ def test_a_run_folder_holds_all_that_the_run_was_and_gave(run: Run, tiny: tuple[
         *("recipe.toml", "log.txt", "results.csv", "results.json", "plots", "tensorboard"),
         *("best.safetensors", "last.safetensors", "state.safetensors"),
     }
-    assert tomllib.loads((folder / "recipe.toml").read_text())["train"]["batch"] == 2
+    assert {path.name for path in (folder / "plots").iterdir()} == {
+        *("losses.png", "accuracy.png", "rate.png", "pr_curve.png", "confusion.png", "batch-1.jpg", "batch-2.jpg"),
+    }
+    recipe = tomllib.loads((folder / "recipe.toml").read_text())
+    assert recipe["train"]["batch"] == 2
+    assert recipe["loss"]["iou"] == "ciou"
     assert "train 2/2" in (folder / "log.txt").read_text()
     checkpoint = load_checkpoint(folder / "last.safetensors")
     assert (checkpoint.names, checkpoint.resize) == (("round", "square"), "letterbox")
@@ -49,12 +54,16 @@ def test_resume_goes_on_with_the_recipe_of_its_run(run: Run, tiny: tuple[object,
     assert run(*whole, "part").code == 0
     folder = data.parent.parent
     (folder / "part" / "results.csv").unlink()
+    (folder / "part" / "plots" / "batch-1.jpg").unlink()
+    (folder / "part" / "plots" / "confusion.png").unlink()  # as if the run was killed just before it was written
 
     outcome = run("train", "--resume", "part")  # it is over: nothing is trained again
 
     assert outcome.code == 0, outcome.err
     assert outcome.json["epochs"] == 3
     assert weights(folder / "part").keys() == weights(folder / "whole").keys()
+    assert not (folder / "part" / "plots" / "batch-1.jpg").exists()
+    assert (folder / "part" / "plots" / "confusion.png").exists()
 
 
 @pytest.mark.medium
@@ -68,6 +77,23 @@ def test_a_checkpoint_of_other_classes_is_a_start_without_a_cfg(run: Run, tiny: 
     assert outcome.code == 0, outcome.err
     assert load_checkpoint(data.parent.parent / "more" / "last.safetensors").graph.classes == 3
     assert "the class count is 2 in the weights and 3 in the cfg" in outcome.err
+
+
+@pytest.mark.medium
+def test_eval_warns_where_tested_pictures_were_trained_on(run: Run, tiny: tuple[object, ...], data: Path) -> None:
+    train, val = (data.parent / "images" / split for split in ("train", "val"))
+    (val / "0.png").write_bytes((train / "0.png").read_bytes())
+    assert run("train", *tiny, "--data", data, "--epochs", 1, *QUICK, "--out", "run").code == 0
+    pruned = ("prune", "--weights", "run/last.safetensors", "--percent", 0.3, "--out", "small")
+    assert run(*pruned).code == 0
+    assert run("convert", "small/last-pruned.safetensors", "again.safetensors").code == 0
+
+    outcome = run("eval", "--weights", "again.safetensors", "--data", data)
+    unknown = run("eval", *tiny, "--data", data)
+
+    assert outcome.err.splitlines() == ["warning: 1 of 6 tested pictures were trained on: AP is too high"]
+    assert outcome.json["trained_on"] == 1
+    assert (unknown.err, unknown.json["trained_on"]) == ("", None)
 
 
 @pytest.mark.medium
@@ -110,6 +136,11 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
             r"\[prune\] needs one of percent",
         ),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "train.epoch=3"), "did you mean epochs"),
+        (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "loss.iou=eiou"), r"loss\.iou: input should be"),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "loss.class_weights=[1,2,3]"),
+            "class_weights: expected one for each of 2 classes, found 3",
+        ),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "sparsity.epochs=3"), "is for a compression"),
         (("--weights", "old.weights", "--data", "set/data.yaml"), r"only a \.safetensors brings its own network"),
         (("--resume", "nowhere"), "expected the folder of a training"),

@@ -77,6 +77,10 @@ def test_targets_are_shares_of_the_input_borders_included(tmp_path: Path, write_
     np.testing.assert_allclose(targets, [[0, 0.5, 0.5, 0.5, 0.25 * 60 / 80]], atol=1e-6)
 
 
+def test_objects_are_counted_by_class(tmp_path: Path, write_set: WriteSet) -> None:
+    assert TrainingSet(load(write_set(tmp_path, 5, boxes=2)), LAYOUT).class_counts() == [6, 4]
+
+
 def test_difficult_objects_are_no_targets() -> None:
     annotation = Annotation(
         np.array([[0, 0, 32, 48], [0, 0, 64, 48]], np.float32), np.array([3, 4]), np.array([False, True])

@@ -57,7 +57,7 @@ def changes(folder: Path, *, stop: str = "", last: str = "") -> list[set[str]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"checkpoint")
 
-    def loss(head_maps, batch):
+    def loss(head_maps, batch, progress):
         return detection_loss(head_maps, batch.targets, yolos, (16, 16), LossSettings())
 
     task = Task(batches, STEPS, loss, None, write, folder)

@@ -19,7 +19,8 @@ from yoloslim.engine.task import Batch, Hooks, Task
 from yoloslim.engine.train import train
 from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.graph.from_cfg import parse_cfg
-from yoloslim.losses.detection import LossSettings, LossTerms, detection_loss
+from yoloslim.losses.detection import LossTerms, detection_loss
+from yoloslim.losses.settings import LossSettings
 from yoloslim.nn.network import Network
 
 CFG = """[net]
@@ -104,10 +105,10 @@ def task(folder: Path, cfg: str = CFG, **changes: object) -> Task:
         assert not made.training
         return {"map50": 0.5, "map": 0.25, "precision": 0.5, "recall": 0.5, "f1": 0.5}
 
-    made = Task(
-        batches, 5, lambda h, b: detection_loss(h, b.targets, yolos, (32, 32), LossSettings()), evaluate, write, folder
-    )
-    return replace(made, **changes)
+    def loss(head_maps: Sequence[Tensor], batch: Batch, progress: float) -> LossTerms:
+        return detection_loss(head_maps, batch.targets, yolos, (32, 32), LossSettings())
+
+    return replace(Task(batches, 5, loss, evaluate, write, folder), **changes)
 
 
 class Stopped(Exception):
@@ -202,7 +203,8 @@ def test_the_folder_holds_results_plots_and_checkpoints(tmp_path: Path) -> None:
         table = list(csv.DictReader(file))
     assert [row["map50"] for row in table] == ["", "0.5"]  # evaluated every second epoch
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
-    for name in ("last.safetensors", "best.safetensors", "state.safetensors", "plots/losses.png", "plots/accuracy.png"):
+    names = [f"{stem}.safetensors" for stem in ("last", "best", "state")]
+    for name in (*names, "plots/losses.png", "plots/accuracy.png", "plots/rate.png"):
         assert (tmp_path / name).stat().st_size > 0, name
     assert list((tmp_path / "tensorboard").glob("events*"))
 
@@ -234,7 +236,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_place_and_pictures(tmp_path: P
 def test_the_last_good_checkpoint_is_named_where_the_loss_is_not_finite(tmp_path: Path) -> None:
     calls = iter(range(100))
 
-    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
+    def loss(head_maps: Sequence[Tensor], batch: Batch, progress: float) -> LossTerms:
         zero = head_maps[0].sum() * 0
         return LossTerms(zero / 0 if next(calls) == 7 else zero, zero, zero)
 
@@ -243,7 +245,7 @@ def test_the_last_good_checkpoint_is_named_where_the_loss_is_not_finite(tmp_path
 
 
 def test_too_little_memory_names_a_batch_that_may_fit(tmp_path: Path) -> None:
-    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
+    def loss(head_maps: Sequence[Tensor], batch: Batch, progress: float) -> LossTerms:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(RecipeError, match="not enough memory for batch=4 at 32x32; batch=2 with accumulate_to=4"):
@@ -257,6 +259,22 @@ def test_the_optimiser_moves_once_for_the_batches_of_a_step(tmp_path: Path) -> N
     train(network(), task(tmp_path), replace(SETTINGS, accumulate_to=8, epochs=1), device="cpu", hooks=hooks)
 
     assert steps == [1, 2, 3]  # five batches: two, two, one
+
+
+def test_the_loss_is_told_how_much_of_the_training_is_done(tmp_path: Path) -> None:
+    told: list[float] = []
+
+    def loss(head_maps: Sequence[Tensor], batch: Batch, progress: float) -> LossTerms:
+        told.append(progress)
+        zero = sum(head_map.sum() * 0 for head_map in head_maps)
+        return LossTerms(zero, zero, zero)
+
+    whole = replace(SETTINGS, epochs=2, save_every=1)
+    with pytest.raises(Stopped):
+        train(network(), task(tmp_path, loss=loss), whole, device="cpu", hooks=Hooks(on_batch=stop_at(0, 4)))
+    train(network(), task(tmp_path, loss=loss), whole, device="cpu")
+
+    assert told == pytest.approx([0.0, 0.1, 0.2, 0.3, *(0.3 + step / 10 for step in range(7))])
 
 
 def test_frozen_nodes_stay_as_they_were(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Batch, Hooks, Task
 from yoloslim.engine.train import train
 from yoloslim.graph.from_cfg import parse_cfg
-from yoloslim.losses.detection import LossSettings, LossTerms, detection_loss
+from yoloslim.losses.detection import LossTerms, detection_loss
+from yoloslim.losses.settings import LossSettings
 from yoloslim.nn.network import Network
 
 STEPS, BATCH = 20, 3
@@ -62,7 +63,7 @@ def main(folder: Path) -> None:
     def batches(epoch: int, first: int) -> Iterator[Batch]:
         return (noise(number) for number in mine[first:])
 
-    def loss(head_maps: list[Tensor], batch: Batch) -> LossTerms:
+    def loss(head_maps: list[Tensor], batch: Batch, progress: float) -> LossTerms:
         terms = detection_loss(head_maps, batch.targets, yolos, (32, 32), LossSettings())
         losses.append(float(terms.total.detach()))
         return terms

@@ -10,7 +10,8 @@ from yoloslim.boxes.decode import decode
 from yoloslim.graph.ops import Yolo
 from yoloslim.losses.assign import assign
 from yoloslim.losses.decode import matched_boxes
-from yoloslim.losses.detection import LossSettings, detection_loss
+from yoloslim.losses.detection import detection_loss
+from yoloslim.losses.settings import Assignment, LossSettings
 
 YOLO = Yolo((0, 1), ((20.0, 30.0), (60.0, 50.0)), 3)
 SIZE = (128, 96)
@@ -48,10 +49,18 @@ def test_a_batch_twice_over_has_the_same_loss() -> None:
     torch.testing.assert_close(once.objectness, twice.objectness)
 
 
-def test_pictures_without_objects_only_train_objectness() -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LossSettings(),
+        LossSettings(assignment="best", ignore_threshold=0.5, truth_threshold=0.9),
+        LossSettings(assignment="dynamic", class_weights=(1.0, 2.0, 3.0), objectness_gamma=2.0, class_gamma=2.0),
+    ],
+)
+def test_pictures_without_objects_only_train_objectness(settings: LossSettings) -> None:
     maps = head_map().requires_grad_()
 
-    terms = detection_loss([maps], torch.zeros(0, 6), [YOLO], SIZE, LossSettings())
+    terms = detection_loss([maps], torch.zeros(0, 6), [YOLO], SIZE, settings)
     terms.total.backward()
 
     assert terms.box.item() == terms.classes.item() == 0.0
@@ -90,12 +99,76 @@ def test_objectness_wants_the_overlap_of_the_best_of_two_objects_in_one_cell() -
     assert both >= alone  # the better object's overlap stays wanted
 
 
-def test_descending_the_loss_finds_the_objects() -> None:
+def objectness_at_rest(settings: LossSettings, progress: float) -> float:
+    """The objectness that the one cell which answers is trained towards."""
+    target = torch.tensor([[0, 0, 0.53, 0.53, 40 / 128, 40 / 96]])
+    maps = torch.zeros(1, 2, 6, 8, 8, requires_grad=True)
+    detection_loss([maps], target, [YOLO], SIZE, settings, progress=progress).objectness.backward()
+    assert maps.grad is not None
+    gradient = maps.grad[..., 4] / settings.objectness  # sigmoid(0) - wanted
+    return float(0.5 - gradient.min())  # of the one that answers
+
+
+def test_objectness_is_trained_towards_the_overlap_as_far_as_the_ratio_says() -> None:
+    half = LossSettings(assignment="best", iou="iou", objectness_ratio=0.5)
+    rising = replace(half, objectness_ratio=1.0, ratio_ramp=0.5)
+
+    overlap = objectness_at_rest(replace(half, objectness_ratio=1.0), 1.0)
+
+    assert 0.2 < overlap < 0.6
+    assert objectness_at_rest(replace(half, objectness_ratio=0.0), 1.0) == pytest.approx(1.0, abs=1e-5)
+    assert objectness_at_rest(half, 1.0) == pytest.approx((1 + overlap) / 2, abs=1e-5)
+    assert objectness_at_rest(rising, 0.0) == pytest.approx(1.0, abs=1e-5)
+    assert objectness_at_rest(rising, 0.25) == pytest.approx((1 + overlap) / 2, abs=1e-5)
+    assert objectness_at_rest(rising, 0.5) == pytest.approx(overlap, abs=1e-5)
+
+
+@pytest.mark.parametrize("yolo", [YOLO, replace(YOLO, class_score="softmax")])
+def test_objects_count_by_the_weight_of_their_class(yolo: Yolo) -> None:
+    first = TARGETS[:1]  # of class 1
+    plain, weighted = (
+        detection_loss([head_map()], first, [yolo], SIZE, LossSettings(class_weights=weights))
+        for weights in ((), (1.0, 3.0, 7.0))
+    )
+
+    torch.testing.assert_close(weighted.classes, 3 * plain.classes)
+    torch.testing.assert_close(weighted.box, plain.box)
+
+
+def test_smoothed_labels_are_met_short_of_certainty() -> None:
+    maps = torch.zeros(2, 2, 6, 8, 8)
+    maps[..., 5:] = torch.tensor(0.1 / 2).logit()
+    certain = detection_loss([maps], TARGETS[:1], [YOLO], SIZE, LossSettings(label_smoothing=0.1)).classes
+    maps[..., 6] = torch.tensor(1 - 0.1 / 2).logit()
+    maps.requires_grad_()
+
+    smoothed = detection_loss([maps], TARGETS[:1], [YOLO], SIZE, LossSettings(label_smoothing=0.1)).classes
+    smoothed.backward()
+
+    assert smoothed < certain
+    assert maps.grad is not None
+    assert maps.grad[..., 5:].abs().max() < 1e-6  # what is wanted, 0.95 and 0.05, is there
+
+
+def test_focal_losses_turn_to_what_is_answered_badly() -> None:
+    maps = head_map()
+    plain, focal = (
+        detection_loss([maps], TARGETS, [YOLO], SIZE, settings)
+        for settings in (LossSettings(), LossSettings(objectness_gamma=2.0, class_gamma=2.0))
+    )
+
+    assert 0 < focal.objectness < plain.objectness
+    assert 0 < focal.classes < plain.classes
+
+
+@pytest.mark.parametrize("assignment", ["threshold", "best", "dynamic"])
+def test_descending_the_loss_finds_the_objects(assignment: Assignment) -> None:
+    settings = LossSettings(assignment=assignment)
     maps = torch.zeros(2, 2, 6, 8, 8, requires_grad=True)
     optimizer = torch.optim.Adam([maps], lr=0.1)
     for _ in range(150):
         optimizer.zero_grad()
-        detection_loss([maps], TARGETS, [YOLO], SIZE, LossSettings()).total.backward()
+        detection_loss([maps], TARGETS, [YOLO], SIZE, settings).total.backward()
         optimizer.step()
 
     found = decode(maps[0].detach().numpy(), YOLO, SIZE, 0.4)

@@ -24,7 +24,7 @@ def test_plain_overlap_is_that_of_the_corners(a: tuple[float, ...], b: tuple[flo
     assert paired_iou(first, second).item() == pytest.approx(expected, abs=1e-5)
 
 
-@given(SIDES, SIDES, st.sampled_from(["giou", "ciou"]))
+@given(SIDES, SIDES, st.sampled_from(["giou", "diou", "ciou"]))
 def test_penalised_overlaps_never_exceed_the_plain_one(
     a: tuple[float, ...], b: tuple[float, ...], kind: IouKind
 ) -> None:
@@ -34,7 +34,7 @@ def test_penalised_overlaps_never_exceed_the_plain_one(
     assert paired_iou(first, second, kind) >= -2.0
 
 
-@pytest.mark.parametrize("kind", ["iou", "giou", "ciou"])
+@pytest.mark.parametrize("kind", ["iou", "giou", "diou", "ciou"])
 def test_a_box_overlaps_itself_completely(kind: IouKind) -> None:
     box = torch.tensor([[3.0, 4.0, 2.0, 5.0]], dtype=torch.float64)
 
@@ -48,6 +48,13 @@ def test_generalised_overlap_of_separate_boxes_follows_the_paper() -> None:
     assert paired_iou(a, b, "giou").item() == pytest.approx(-1 / 3, abs=1e-6)
 
 
+def test_distance_overlap_takes_off_the_squared_distance_as_a_share_of_the_hull() -> None:
+    # unit squares two apart: no overlap, distance 2 of a 3x1 hull, whose diagonal squared is 10
+    a, b = torch.tensor([[0.5, 0.5, 1.0, 1.0]]), torch.tensor([[2.5, 0.5, 1.0, 1.0]])
+
+    assert paired_iou(a, b, "diou").item() == pytest.approx(-4 / 10, abs=1e-6)
+
+
 def test_complete_overlap_adds_distance_and_aspect() -> None:
     # same centre: no distance; 4x1 in 1x4 overlap 1 of 7; v = 4/pi^2 (atan 4 - atan 1/4)^2
     a, b = torch.tensor([[0.0, 0.0, 4.0, 1.0]]), torch.tensor([[0.0, 0.0, 1.0, 4.0]])
@@ -57,7 +64,7 @@ def test_complete_overlap_adds_distance_and_aspect() -> None:
     assert paired_iou(a, b, "ciou").item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["giou", "ciou"])
+@pytest.mark.parametrize("kind", ["giou", "diou", "ciou"])
 def test_boxes_that_do_not_touch_are_pulled_together(kind: IouKind) -> None:
     box = torch.tensor([[0.0, 0.0, 1.0, 1.0]], requires_grad=True)
 

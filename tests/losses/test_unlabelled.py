@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from yoloslim.graph.ops import Yolo
-from yoloslim.losses.detection import LossSettings, detection_loss
+from yoloslim.losses.detection import detection_loss
+from yoloslim.losses.settings import LossSettings
 
 YOLO = Yolo((0, 1), ((20.0, 30.0), (60.0, 50.0)), 3)
 SIZE = (128, 96)

@@ -92,6 +92,8 @@ def test_average_precision_equals_pycocotools(seed: int) -> None:
         assert row.map == pytest.approx(oracle[:, :, class_id].mean(), abs=1e-6)
         assert row.map50 == pytest.approx(oracle[0, :, class_id].mean(), abs=1e-6)
     assert result.per_class[-1] == ClassPrecision(None, None, 0)
+    np.testing.assert_allclose(result.curves[:-1], oracle[0].T[: CLASSES - 1], atol=1e-6)
+    assert np.isnan(result.curves[-1]).all()
 
 
 def test_perfect_detections_have_precision_one() -> None:

@@ -131,11 +131,18 @@ _NET_TRAINING = """
 """.split()
 
 _YOLO_TRAINING = """
-    jitter resize ignore_thresh truth_thresh random iou_thresh iou_loss iou_normalizer cls_normalizer
-    obj_normalizer delta_normalizer max_delta objectness_smooth nms_kind beta_nms label_smooth_eps thresh
-    absolute counters_per_class focal_loss iou_thresh_kind map max num uc_normalizer show_details
+    jitter resize random iou_normalizer cls_normalizer obj_normalizer delta_normalizer max_delta objectness_smooth
+    nms_kind beta_nms thresh absolute counters_per_class iou_thresh_kind map max num uc_normalizer show_details
     nms_threshold softmax truth_thresh_kind
 """.split()
+
+_LOSS = {
+    **dict.fromkeys(
+        ("ignore_thresh", "truth_thresh", "iou_thresh", "label_smooth_eps"), Key("number", minimum=0.0, maximum=1.0)
+    ),
+    "iou_loss": Key("text", choices=frozenset({"mse", "iou", "giou", "diou", "ciou"})),
+    "focal_loss": Key("flag"),
+}
 
 _TRACKING = "embedding_layer track_history_size sim_thresh dets_for_track dets_for_show track_ciou_norm".split()
 
@@ -269,6 +276,7 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
         "classes": _count(20, 65536),
         "scale_x_y": Key("number", 1.0, minimum=0.1, maximum=10.0),
         "new_coords": Key("flag", False),
+        **_LOSS,
         **_ignored("text", *_YOLO_TRAINING),
         **_idle(*_TRACKING),
         **_STOP,
@@ -279,6 +287,7 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
         "classes": _count(20, 65536),
         "scale_x_y": Key("number", 1.0, minimum=0.1, maximum=10.0),
         "yolo_point": Key("text", "center", refused="boxes told from a corner are not supported; train with center"),
+        **_LOSS,
         **_ignored("text", *_YOLO_TRAINING),
         **_STOP,
     },

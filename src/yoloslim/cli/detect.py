@@ -56,7 +56,7 @@ def detect(
     every = (*sources.pictures, *sources.videos)
     drawn = DrawnFiles(output_folder(out, "detect", Path(source).stem), every) if save else None
     settings = DetectSettings(conf, iou, clip=clip)
-    detector, known = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
+    detector, known, _ = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
     run = _Run(session, detector, class_names(names, known, detector.yolos[0].classes), drawn)
     run.take(sources.pictures, run.picture)
     run.take(sources.videos, run.video)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yoloslim.cli.session import Session
 
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from yoloslim.runtime.detector import Detector
     from yoloslim.runtime.load import Model
     from yoloslim.weights.published import Published
+
+
+class Opened(NamedTuple):
+    """A file that can detect, opened.
+
+    Attributes:
+        names: of the classes; empty where the file does not tell.
+        provenance: where the network comes from; empty where the file does not tell.
+    """
+
+    detector: Detector
+    names: tuple[str, ...]
+    provenance: Mapping[str, Any]
 
 
 def load_model(
@@ -96,8 +110,8 @@ def open_detector(
     settings: DetectSettings,
     *,
     trust: bool,
-) -> tuple[Detector, tuple[str, ...]]:
-    """Gives a detector of any file that can detect, and its class names; for an exported file, torch is not loaded.
+) -> Opened:
+    """Gives a detector of any file that can detect; for an exported file, torch is not loaded.
 
     Raises:
         RecipeError: the network cannot work at that size, finds no boxes, or cannot run on the user's device.
@@ -107,7 +121,7 @@ def open_detector(
     if is_artefact(weights):
         return _artefact_detector(session, weights, cfg, size, resize, settings)
     model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
-    return detector_of(session, model, settings), model.names
+    return Opened(detector_of(session, model, settings), model.names, model.provenance)
 
 
 def detector_of(session: Session, model: Model, settings: DetectSettings) -> Detector:
@@ -133,7 +147,7 @@ def detector_of(session: Session, model: Model, settings: DetectSettings) -> Det
 
 def _artefact_detector(
     session: Session, path: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
-) -> tuple[Detector, tuple[str, ...]]:
+) -> Opened:
     from yoloslim.boxes.placement import check_channels
     from yoloslim.cli.inputs import parse_size
     from yoloslim.errors import RecipeError
@@ -148,4 +162,4 @@ def _artefact_detector(
     if parse_size(size) not in (None, own):
         raise RecipeError(f"--size {size}: {path} is for {own[0]}x{own[1]} alone; export it again with --size {size}")
     check_channels(artefact.description.graph.input_shape.channels)
-    return artefact.detector(settings, resize), artefact.description.names
+    return Opened(artefact.detector(settings, resize), artefact.description.names, {})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,25 +51,34 @@ def evaluate(
     ] = None,
     single_class: SingleClass = False,
     clip: Clip = False,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write precision over recall and the confusion matrix here.")
+    ] = None,
 ) -> Result:
     """Measure accuracy on labelled pictures."""
     from yoloslim.boxes.detect import DetectSettings
     from yoloslim.cli.detector import open_detector
+    from yoloslim.cli.outputs import check_folder
     from yoloslim.cli.progress import progress_bar
     from yoloslim.cli.reports import tell_problems
     from yoloslim.recipes.evaluate import evaluate_on
 
+    if plots is not None:
+        check_folder("--plots", plots)
     dataset = open_dataset(session, data, split, single_class=single_class)
     settings = DetectSettings(conf, iou, clip=clip, single_class=dataset.single_class)
-    detector, _ = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
+    detector, _, provenance = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
     with progress_bar(session, "evaluating", len(dataset)) as progress:
         result, problems = evaluate_on(detector, dataset, batch=batch, at_conf=at_conf, progress=progress)
     told = tell_problems(problems)
+    trained_on = _trained_on(provenance, dataset)
     ms = detector.stopwatch.ms()
     _show(session, result, dataset.names)
     session.print(f"at {'x'.join(map(str, detector.size))}, {detector.resize}, {split}; {_times(ms)}")
+    if plots is not None:
+        _write_plots(session, result, dataset.names, plots)
     about = {"size": list(detector.size), "resize": detector.resize, "split": split, "problems": told}
-    return {**result.as_dict(dataset.names), "ms": ms, **about}
+    return {**result.as_dict(dataset.names), "ms": ms, "trained_on": trained_on, **about}
 
 
 def open_dataset(session: Session, path: str, split: str, *, single_class: bool) -> Dataset:
@@ -85,6 +95,27 @@ def open_dataset(session: Session, path: str, split: str, *, single_class: bool)
     for note in (*data_file.notes, *dataset.notes):
         session.print(note)
     return replace(dataset, single_class=True) if single_class else dataset
+
+
+def _trained_on(provenance: Mapping[str, Any], dataset: Dataset) -> int | None:
+    """Warns where tested pictures were trained on, and gives their number; None where that is not known."""
+    from yoloslim.cli.reports import tell_notes
+    from yoloslim.data.fingerprints import fingerprints_of, known_fingerprints
+
+    known = known_fingerprints(provenance)
+    if not known:
+        return None
+    count = len(known & fingerprints_of(sample.path for sample in dataset.samples))
+    if count:
+        tell_notes([f"{count} of {len(dataset)} tested pictures were trained on: AP is too high"])
+    return count
+
+
+def _write_plots(session: Session, result: Evaluation, names: Sequence[str], folder: Path) -> None:
+    from yoloslim.report.accuracy_plots import CONFUSION, PRECISION_RECALL, write_accuracy_plots
+
+    write_accuracy_plots(folder, names, result.curves, result.confusion, result.at_conf)
+    session.print(f"plots: {folder / PRECISION_RECALL}, {folder / CONFUSION}")
 
 
 def _show(session: Session, result: Evaluation, names: Sequence[str]) -> None:

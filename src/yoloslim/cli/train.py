@@ -124,9 +124,10 @@ def _checked(session: Session, recipe: TrainRecipe) -> Result:
 
     from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.provenance import recipe_tables
-    from yoloslim.recipes.train import starting_point
+    from yoloslim.recipes.train import settled, starting_point
 
-    starting_point(recipe, network_of(recipe.model))
+    _, material = starting_point(recipe, network_of(recipe.model))
+    recipe = settled(recipe, material)
     session.print(tomlkit.dumps(recipe_tables(recipe)))
     return {"recipe": asdict(recipe)}
 

@@ -90,6 +90,11 @@ class Library:
         """Gives the file of one picture."""
         return self._samples[index].path
 
+    def class_counts(self, num_classes: int) -> list[int]:
+        """Gives the number of objects of each class that are not difficult."""
+        clear = self.annotations.class_ids[~self.annotations.difficult]
+        return [int(count) for count in np.bincount(clear, minlength=num_classes)]
+
     def __getitem__(self, index: int) -> Pair:
         """Gives one picture with its objects, in pixels of the picture that is given.
 

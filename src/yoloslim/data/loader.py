@@ -150,6 +150,10 @@ class TrainingSet(data.Dataset[Item]):
         """Gives the file of the picture that is drawn."""
         return self._library.path(int(self.draws.of(epoch)[draw]))
 
+    def class_counts(self) -> list[int]:
+        """Gives the number of objects of each class that are targets."""
+        return self._library.class_counts(self._num_classes)
+
     def __getitem__(self, key: Key) -> Item:
         """Gives the sample of a key."""
         rng = np.random.default_rng((self.seed, SAMPLE_STREAM, key.epoch, key.draw))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
 from yoloslim.metrics.average_precision import ClassPrecision, average_precision
+from yoloslim.metrics.confusion import confusion_matrix
 from yoloslim.metrics.precision_recall import precision_recall
 from yoloslim.metrics.truth import check_scenes
 
@@ -40,6 +41,9 @@ class Evaluation:
         per_class: average precision of each class, in the order of class ids.
         images: number of pictures.
         detections: number of detections.
+        curves: shape (classes, 101), precision over recall at IoU .5, as `AveragePrecision` has it.
+        confusion: shape (classes + 1, classes + 1), which class was taken for which at ``at_conf``, as
+            `confusion_matrix` gives it.
     """
 
     map50: float
@@ -51,10 +55,12 @@ class Evaluation:
     per_class: tuple[ClassPrecision, ...]
     images: int
     detections: int
+    curves: NDArray[np.float64] = field(compare=False)
+    confusion: NDArray[np.int64] = field(compare=False)
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """Gives plain values for JSON; ``names`` are those of the classes, in the order of class ids."""
-        plain = {key: getattr(self, key) for key in self.__slots__ if key != "per_class"}
+        """Gives plain values for JSON, without what is drawn; ``names`` are in the order of class ids."""
+        plain = {key: getattr(self, key) for key in self.__slots__ if key not in ("per_class", "curves", "confusion")}
         rows = enumerate(zip(names, self.per_class, strict=True))
         return plain | {
             "per_class": [{"class_id": index, "name": name, **row._asdict()} for index, (name, row) in rows]
@@ -125,4 +131,6 @@ def _summary(
         per_class=average.per_class,
         images=len(truths),
         detections=sum(len(one) for one in found),
+        curves=average.curves,
+        confusion=confusion_matrix(truths, found, num_classes, at_one.at_conf),
     )

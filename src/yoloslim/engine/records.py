@@ -16,7 +16,7 @@ _ACCURACIES = ("map50", "map", "precision", "recall")
 
 
 def write_results(rows: Sequence[Row], folder: Path) -> None:
-    """Writes ``results.csv`` and ``results.json``, a row an epoch, and the plots of losses and accuracy."""
+    """Writes ``results.csv`` and ``results.json``, a row an epoch, and plots of losses, accuracy and learning rate."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     with write_atomically(folder / "results.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, keys)
@@ -26,6 +26,7 @@ def write_results(rows: Sequence[Row], folder: Path) -> None:
         temporary.write_text(json.dumps(list(rows), indent=1) + "\n")
     _plot(rows, _LOSSES, "loss", folder / "plots" / "losses.png")
     _plot(rows, _ACCURACIES, "share", folder / "plots" / "accuracy.png")
+    _plot(rows, ("rate",), "learning rate", folder / "plots" / "rate.png")
 
 
 def write_tensorboard(row: Row, epoch: int, folder: Path) -> None:

@@ -39,7 +39,8 @@ class Task:
     Attributes:
         batches: gives the batches of an epoch, counted from 0, from one of them on; the same ones whenever it is asked.
         batches_per_epoch: how many there are from the first.
-        loss: from the head maps of a batch and the batch, whose pictures may be of another size each time.
+        loss: from the head maps of a batch, the batch, whose pictures may be of another size each time, and the share
+            of the training that is done, 0..1.
         evaluate: figures of a network on validation pictures, ``map50`` among them; None for none.
         write: writes a network as a checkpoint.
         folder: the run's.
@@ -49,7 +50,7 @@ class Task:
 
     batches: Callable[[int, int], Iterable[Batch]]
     batches_per_epoch: int
-    loss: Callable[[Sequence[Tensor], Batch], LossTerms]
+    loss: Callable[[Sequence[Tensor], Batch, float], LossTerms]
     evaluate: Callable[[Network], Mapping[str, float]] | None
     write: Callable[[Network, Path], None]
     folder: Path

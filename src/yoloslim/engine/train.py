@@ -132,7 +132,7 @@ class _Loop:
         images = batch.images.to(self.fabric.device, memory_format=torch.channels_last).float() / 255
         with self.fabric.autocast():
             head_maps = self.model(images)
-        terms = self.task.loss(head_maps, batch)
+        terms = self.task.loss(head_maps, batch, self.step / self._steps)
         self._check(terms)
         self.fabric.backward(terms.total / parts)
         return terms
@@ -164,9 +164,13 @@ class _Loop:
         self.average.copy_into(self.averaged)
         self.hooks.on_average(self.averaged, self.step)
 
+    @property
+    def _steps(self) -> int:
+        """Of the whole training."""
+        return self.settings.epochs * self.settings.steps_per_epoch(self.task.batches_per_epoch)
+
     def _rate(self, step: int) -> float:
-        steps = self.settings.epochs * self.settings.steps_per_epoch(self.task.batches_per_epoch)
-        return learning_rate(step, steps, self.settings, self.processes.count)
+        return learning_rate(step, self._steps, self.settings, self.processes.count)
 
     def _check(self, terms: LossTerms) -> None:
         if math.isfinite(float(terms.total.detach())):

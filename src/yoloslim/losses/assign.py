@@ -1,9 +1,9 @@
-"""Which cell and anchor answers for which object."""
+"""Which cell and anchor answers for which object, by the shapes of anchors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -36,6 +36,27 @@ class Matches:
         """Index of the matches into a head map, (image, anchor, row, column)."""
         return self.image, self.anchor, self.row, self.column
 
+    def flat(self, shape: torch.Size) -> Tensor:
+        """Gives the index of the matches into all cells of a head of shape (B, anchors, h, w)."""
+        return ((self.image * shape[1] + self.anchor) * shape[2] + self.row) * shape[3] + self.column
+
+    def joined(self, other: Matches) -> Matches:
+        """Gives these matches and those of ``other``."""
+        return Matches(*(torch.cat([getattr(self, part.name), getattr(other, part.name)]) for part in fields(self)))
+
+    @staticmethod
+    def at(cell: Tensor, target: Tensor, targets: Tensor, shape: torch.Size) -> Matches:
+        """Gives the matches of cells with objects, index by index.
+
+        Args:
+            cell: shape (P,), index into all cells of a head of shape (B, anchors, h, w).
+            target: shape (P,), index into ``targets``, shape (M, 6).
+        """
+        image, anchor, row, column = torch.unravel_index(cell, shape)
+        chosen = targets[target]
+        box = chosen[:, 2:6] * chosen.new_tensor([shape[3], shape[2]] * 2)
+        return Matches(image, anchor, row, column, box, chosen[:, 1].long())
+
 
 def assign(
     targets: Tensor, yolos: Sequence[Yolo], grids: Sequence[tuple[int, int]], size: tuple[int, int], threshold: float
@@ -50,7 +71,7 @@ def assign(
         yolos: the heads.
         grids: rows and columns of each head map.
         size: width and height of the input, pixels.
-        threshold: of the anchor's overlap, 0..1 (Darknet's ``iou_thresh``).
+        threshold: of the anchor's overlap, 0..1 (Darknet's ``iou_thresh``); with 1 the best anchor answers alone.
     """
     strides = [(size[0] / columns, size[1] / rows) for rows, columns in grids]
     anchors = [pair for yolo, stride in zip(yolos, strides, strict=True) for pair in yolo.used_anchors(stride)]
@@ -62,8 +83,9 @@ def assign(
 def _similar_anchors(sides: Tensor, pairs: Sequence[tuple[float, float]], threshold: float) -> Tensor:
     """Bool of shape (M, anchors of all heads) from object sides (M, 2) in pixels."""
     anchors = sides.new_tensor(pairs)  # (K, 2)
-    overlap = torch.minimum(sides[:, None], anchors).prod(2)
-    iou = overlap / (sides.prod(1)[:, None] + anchors.prod(1) - overlap + 1e-9)
+    width, height = torch.minimum(sides[:, None], anchors).unbind(2)
+    overlap = width * height
+    iou = overlap / ((sides[:, 0] * sides[:, 1])[:, None] + anchors[:, 0] * anchors[:, 1] - overlap + 1e-9)
     best = iou == iou.amax(1, keepdim=True)
     return (iou > threshold) | best
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-IouKind = Literal["iou", "giou", "ciou"]
+IouKind = Literal["iou", "giou", "diou", "ciou"]
 
 _EPS = 1e-9
 
@@ -19,25 +19,30 @@ def paired_iou(a: Tensor, b: Tensor, kind: IouKind = "iou") -> Tensor:
     Args:
         a: shape (N, 4), centre x, centre y, width, height; any unit, the same as ``b``.
         b: shape (N, 4), likewise.
-        kind: ``iou`` in 0..1; ``giou`` (Rezatofighi et al., 2019) and ``ciou`` (Zheng et al., 2020) in -1..1, with
-            gradients for boxes that do not touch.
+        kind: ``iou`` in 0..1; with gradients for boxes that do not touch: ``giou`` (Rezatofighi et al., 2019) in
+            -1..1, and, in as much, ``diou`` and ``ciou``, which also compares the proportions (Zheng et al., 2020).
 
     Returns:
         Shape (N,).
     """
     a_low, a_high = a[:, :2] - a[:, 2:] / 2, a[:, :2] + a[:, 2:] / 2
     b_low, b_high = b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2
-    overlap = (torch.minimum(a_high, b_high) - torch.maximum(a_low, b_low)).clamp(min=0).prod(1)
-    union = a[:, 2:].prod(1) + b[:, 2:].prod(1) - overlap
+    shared = torch.minimum(a_high, b_high) - torch.maximum(a_low, b_low)  # (N, 2), below 0 where they do not touch
+    overlap = _area(shared.clamp(min=0))
+    union = _area(a[:, 2:]) + _area(b[:, 2:]) - overlap
     iou = overlap / (union + _EPS)
     if kind == "iou":
         return iou
-    hull = torch.maximum(a_high, b_high) - torch.minimum(a_low, b_low)
+    hull = a[:, 2:] + b[:, 2:] - shared
     if kind == "giou":
-        area = hull.prod(1)
+        area = _area(hull)
         return iou - (area - union) / (area + _EPS)
     distance = (a[:, :2] - b[:, :2]).square().sum(1) / (hull.square().sum(1) + _EPS)
-    return iou - distance - _aspect_penalty(a, b, iou)
+    return iou - distance if kind == "diou" else iou - distance - _aspect_penalty(a, b, iou)
+
+
+def _area(sides: Tensor) -> Tensor:
+    return sides[:, 0] * sides[:, 1]  # the gradient of prod is slow
 
 
 def _aspect_penalty(a: Tensor, b: Tensor, iou: Tensor) -> Tensor:

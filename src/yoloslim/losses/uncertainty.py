@@ -24,7 +24,7 @@ def surprise(raw: Tensor, boxes: Tensor, matches: Matches, yolo: Yolo) -> Tensor
     ``iou_loss``.
 
     Args:
-        raw: shape (P, values of a box), the head map at the matches, float32.
+        raw: shape (P, 4 or more), the head map at the matches, float32.
         boxes: shape (P, 4), the boxes that these values predict, centre x, centre y, width, height in cells.
 
     Returns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from yoloslim.boxes.detections import Detections
 from yoloslim.metrics.truth import check_scenes, count_truths
 
 _MAX_DETECTIONS = 100
+_RECALLS = 101
 _ANY_AREA = (0.0, 1e10)  # square pixels: COCO's own range, so that its oddities stay (it overlooks inverted boxes)
 _IGNORED_AREA = 1e11  # a truth outside of the range is ignored, and its overlap measured as usual: not so for iscrowd
 
@@ -35,11 +36,14 @@ class AveragePrecision:
         map50: mean over the classes present, at IoU .5, 0..1; 0 when there are no truths.
         map: mean over the classes present and IoU .5 to .95 in steps of .05, 0..1.
         per_class: one entry a class, in the order of class ids; difficult truths are not counted.
+        curves: shape (classes, 101), precision at IoU .5 and recall 0, .01, ... 1, 0..1; nan for a class without
+            truths. The mean of a row is the class's average precision.
     """
 
     map50: float
     map: float
     per_class: tuple[ClassPrecision, ...]
+    curves: NDArray[np.float64] = field(compare=False)
 
 
 def average_precision(
@@ -60,12 +64,16 @@ def average_precision(
     check_scenes(truths, detections, num_classes)
     counts = count_truths(truths, num_classes)
     present = np.flatnonzero(counts)
-    scores = _scores(truths, detections, present) if len(present) else np.zeros((10, 0))
+    precision = _precision(truths, detections, present) if len(present) else np.zeros((10, _RECALLS, 0))
+    scores = precision.mean(axis=1)
     by_class: dict[int, NDArray[np.float64]] = dict(zip(present.tolist(), scores.T, strict=True))
+    curves = np.full((num_classes, _RECALLS), np.nan)
+    curves[present] = precision[0].T
     return AveragePrecision(
         map50=float(scores[0].mean()) if len(present) else 0.0,
         map=float(scores.mean()) if len(present) else 0.0,
         per_class=tuple(_class_precision(by_class.get(index), int(count)) for index, count in enumerate(counts)),
+        curves=curves,
     )
 
 
@@ -75,10 +83,10 @@ def _class_precision(scores: NDArray[np.float64] | None, count: int) -> ClassPre
     return ClassPrecision(float(scores[0]), float(scores.mean()), count)
 
 
-def _scores(
+def _precision(
     truths: Sequence[Annotation], detections: Sequence[Detections], present: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Average precision at each of 10 IoU thresholds for each class present, shape (10, len(present))."""
+    """Precision at each of 10 IoU thresholds and 101 recalls for each class present, (10, 101, len(present))."""
     ground = COCO(_ground(truths, present), print_function=_silent)
     run = COCOeval_faster(ground, ground.loadRes(list(_results(detections))), "bbox", print_function=_silent)
     run.params.areaRng, run.params.areaRngLbl = [list(_ANY_AREA)], ["all"]
@@ -86,8 +94,7 @@ def _scores(
     run.evaluate()
     run.accumulate()
     precision = np.asarray(run.eval["precision"], np.float64)  # (IoU, recall, class, area, detections)
-    scores: NDArray[np.float64] = precision[:, :, :, 0, 0].mean(axis=1)
-    return scores
+    return precision[:, :, :, 0, 0]
 
 
 def _ground(truths: Sequence[Annotation], present: NDArray[np.int64]) -> dict[str, Any]:

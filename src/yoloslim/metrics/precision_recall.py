@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from yoloslim.boxes.annotation import Annotation
 from yoloslim.boxes.detections import Detections
-from yoloslim.boxes.iou import pairwise_iou
+from yoloslim.metrics.matching import claimed_truths
 from yoloslim.metrics.truth import check_scenes, count_truths
 
-_MATCH_IOU = 0.5
 _WRONG, _RIGHT, _IGNORED = np.int8(0), np.int8(1), np.int8(2)
 
 
@@ -56,8 +55,8 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Gives precision, recall and F1 at IoU .5.
 
-    In each picture and class, detections take best first the unclaimed truth they overlap most, by at least .5; only
-    where there is none a difficult one, and such a detection counts neither way (as in COCO's evaluation).
+    In each picture and class, detections take best first the unclaimed truth they overlap most, by at least .5; one
+    that takes a difficult truth counts neither way (as in COCO's evaluation).
 
     Args:
         truths: one a picture.
@@ -86,17 +85,8 @@ def _judge(truths: Sequence[Annotation], detections: Sequence[Detections], num_c
 
 def _outcomes(truth: Annotation, found: Detections) -> NDArray[np.int8]:
     """Whether each detection of one picture is right, wrong or ignored, shape (len(found),)."""
-    same_class = found.class_ids[:, None] == truth.class_ids
-    overlap = np.where(same_class, pairwise_iou(found.boxes, truth.boxes), 0)  # (detections, truths)
-    outcomes = np.full(len(found), _WRONG)
-    order = np.argsort(-found.scores, kind="stable")
-    for index in order[(overlap[order] >= _MATCH_IOU).any(axis=1)]:
-        rank = np.where(overlap[index] >= _MATCH_IOU, overlap[index] - 2 * truth.difficult, -np.inf)
-        best = int(np.argmax(rank))
-        if np.isfinite(rank[best]):
-            outcomes[index] = _IGNORED if truth.difficult[best] else _RIGHT
-            overlap[:, best] = 0
-    return outcomes
+    of_truth = np.append(np.where(truth.difficult, _IGNORED, _RIGHT), _WRONG)  # the last stands for NONE
+    return of_truth[claimed_truths(truth, found)]
 
 
 def _best_confidence(judged: _Judged) -> float:

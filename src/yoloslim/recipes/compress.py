@@ -77,7 +77,7 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
         YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
     """
     choose_device(recipe.device)
-    names = material_of(recipe).training.names
+    names = material_of(recipe, graph).training.names
     model = starting_model(sized(graph, recipe.data), recipe.model.weights, names, recipe.seed)
     if not needs_pictures(recipe.prune):  # a target that cannot be reached is not worth training for
         planned(model.network, recipe.prune)
@@ -88,7 +88,7 @@ class _Road:
     def __init__(self, recipe: Recipe, graph: Graph, watch: Watch) -> None:
         self.recipe, self.watch = recipe, watch
         self.folder = Path(recipe.out or f"runs/compress/{recipe.name}")
-        self.material = material_of(recipe)
+        self.material = material_of(recipe, graph)
         start = check_inputs(recipe, graph)
         for note in start.notes:
             _log.info("%s", note)

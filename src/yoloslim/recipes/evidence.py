@@ -15,7 +15,8 @@ from yoloslim.data.dataset import Dataset
 from yoloslim.data.joint import JointDataset
 from yoloslim.engine.evaluate import Sample, evaluate
 from yoloslim.errors import DataError
-from yoloslim.losses.detection import LossSettings, detection_loss
+from yoloslim.losses.detection import detection_loss
+from yoloslim.losses.settings import LossSettings
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import Reading, check_classes
 from yoloslim.recipes.pictures import labelled_batches, picture_batches

@@ -12,7 +12,9 @@ from yoloslim.data.joint import JointDataset
 from yoloslim.data.sampling import SamplingSettings
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.input_size import at_size
-from yoloslim.losses.detection import LossSettings
+from yoloslim.losses.class_weights import check_class_weights
+from yoloslim.losses.settings import LossSettings
+from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.schema import DataTable, Recipe, TrainRecipe
 from yoloslim.recipes.sets import load_sets
 
@@ -51,13 +53,20 @@ def sized(graph: Graph, table: DataTable) -> Graph:
     return at_size(graph, table.size if isinstance(table.size, tuple) else (table.size, table.size))
 
 
-def material_of(recipe: Recipe | TrainRecipe) -> Material:
+def material_of(recipe: Recipe | TrainRecipe, graph: Graph) -> Material:
     """Gives the material that a recipe names; no picture is read.
+
+    Args:
+        graph: the network that the recipe names; its cfg has a say in the loss.
 
     Raises:
         DataError: a data file or one of its splits is wrong.
-        RecipeError: the label map or the weights of several data sets do not fit them.
+        RecipeError: the label map or the weights of several data sets do not fit them, or there is not one class weight
+            a class.
+        CfgError: a value of the cfg is out of its range.
     """
     table = recipe.data
     training, validation = load_sets(table)
-    return Material(training, validation, table.resize, recipe.augment, recipe.loss, table.sampling, table.loader)
+    loss = loss_settings(recipe.loss, graph)
+    check_class_weights(loss, len(training.names))
+    return Material(training, validation, table.resize, recipe.augment, loss, table.sampling, table.loader)

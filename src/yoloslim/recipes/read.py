@@ -19,8 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
+from yoloslim.losses.settings import LossSettings
+from yoloslim.recipes.faults import first_fault
+from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
-from yoloslim.recipes.schema import PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
+from yoloslim.recipes.schema import LossTable, PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _RECIPE, _TRAIN_RECIPE = TypeAdapter(Recipe), TypeAdapter(TrainRecipe)
@@ -150,7 +153,7 @@ def _checked(kind: TypeAdapter[Checked], tables: Mapping[str, Any]) -> Checked:
     try:
         return kind.validate_python(tables)
     except ValidationError as error:
-        raise RecipeError(_first_fault(error)) from error
+        raise RecipeError(first_fault(error)) from error
 
 
 def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: str) -> AnyRecipe:
@@ -158,16 +161,8 @@ def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: s
         recipe = _checked(kind, tables)
         recipe = replace(recipe, train=replace(recipe.train, seed=recipe.seed))  # the recipe's seed is everybody's
         _check_start(recipe)
+        loss_settings(recipe.loss)
     return recipe
-
-
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if first["type"] == "missing":
-        table, *keys = [str(part) for part in first["loc"]]
-        return f"[{table}] {keys[0]} is missing" if keys else f"[{table}] is missing"
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"
 
 
 def _check_start(recipe: Recipe | TrainRecipe) -> None:
@@ -263,6 +258,8 @@ def _hints(kind: type) -> list[Any]:
 
 
 def _plain(hint: Any) -> Any:
-    """The dataclass in ``X | None``, else the hint itself."""
+    """The dataclass in ``X | None``, or of a table that is kept as it is said; else the hint itself."""
+    if hint == LossTable:
+        return LossSettings
     inner = [part for part in get_args(hint) if is_dataclass(part)] if isinstance(hint, UnionType) else []
     return inner[0] if inner else hint

@@ -15,9 +15,11 @@ from yoloslim.data.batches import LoaderSettings
 from yoloslim.data.sampling import SamplingSettings
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import RecipeError
-from yoloslim.losses.detection import LossSettings
 
 Size = int | tuple[int, int]
+
+LossTable = Mapping[str, Any]
+"""``[loss]``: fields of `LossSettings`; what it leaves out is the cfg's, else the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class TrainRecipe:
     sparsity: SparsityTable | None = None
     prune: PruneTable = field(default_factory=PruneTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
+    loss: LossTable = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,5 +259,5 @@ class Recipe:
     device: str = "auto"
     sparsity: SparsityTable = field(default_factory=SparsityTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
+    loss: LossTable = field(default_factory=dict)
     export: ExportTable = field(default_factory=ExportTable)

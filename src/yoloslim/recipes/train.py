@@ -6,8 +6,9 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.data.annotations import Problem
 from yoloslim.data.batches import Share
+from yoloslim.data.fingerprints import fingerprints_of, with_fingerprints
 from yoloslim.data.layout import Layout
 from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
+from yoloslim.engine.evaluate import Evaluation
 from yoloslim.engine.processes import started_processes
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Batch, Hooks, Task, Trained
@@ -26,14 +29,17 @@ from yoloslim.engine.train import train
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.shapes import largest_stride
 from yoloslim.graph.to_cfg import to_cfg
+from yoloslim.losses.class_weights import with_class_weights
 from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
+from yoloslim.recipes.first_batches import with_sheets
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.provenance import write_recipe
 from yoloslim.recipes.schema import TrainRecipe
 from yoloslim.recipes.sparsity import Sparsity, sparsity_hooks
 from yoloslim.recipes.start import starting_model
+from yoloslim.report.accuracy_plots import CONFUSION, write_accuracy_plots
 from yoloslim.runtime.detector import Detector
 from yoloslim.runtime.load import Model, with_network
 from yoloslim.runtime.save import checkpoint_of
@@ -47,6 +53,10 @@ ACCURACIES = ("map50", "map", "precision", "recall", "f1")
 
 RECIPE = "recipe.toml"
 """A run's recipe in its folder."""
+
+
+PLOTS = "plots"
+"""A run's pictures in its folder."""
 
 
 def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: Path, watch: Hooks) -> Trained:
@@ -63,12 +73,17 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
         _log.info("%s", note)
     sparsity = Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
     if started_processes().rank == 0:
-        write_recipe(recipe, folder / RECIPE)
+        write_recipe(settled(recipe, material), folder / RECIPE)
     _, trained, problems = train_model(
         model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
     )
     tell(problems)
     return trained
+
+
+def settled(recipe: TrainRecipe, material: Material) -> TrainRecipe:
+    """Gives the recipe with the whole loss written out, whoever decided it."""
+    return replace(recipe, loss=asdict(material.loss))
 
 
 def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
@@ -81,7 +96,7 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
         YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
     """
     choose_device(recipe.device)
-    material = material_of(recipe)
+    material = material_of(recipe, graph)
     return starting_model(
         sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
     ), material
@@ -124,11 +139,17 @@ def train_model(
     processes = started_processes()
     share = Share(processes.rank, processes.count)
     loader = training_loader(pictures, settings.batch, workers=settings.workers, share=share)
+    material = replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
     hooks = watch or Hooks()
     if sparsity is not None:
         hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
-    task = _task(model, material, loader, folder, (settings, sparsity, device))
+    judge = _Judge(model, material, device)
+    described = cache(partial(_described, model, material))
+    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity)), described)
     trained = train(model.network, task, settings, device=device, hooks=hooks)
+    if processes.rank == 0:
+        _write_last_plots(judge, trained, folder / PLOTS)
+        model = described()
     return with_network(model, trained.network), trained, pictures.problems
 
 
@@ -140,39 +161,81 @@ def layout_of(graph: Graph, resize: ResizeMode) -> Layout:
 
 def measure(model: Model, material: Material, device: str) -> Mapping[str, float]:
     """Gives map50, map, precision, recall and f1 of a model on the validation pictures."""
+    return _figures(evaluation_of(model, material, device))
+
+
+def _figures(result: Evaluation) -> Mapping[str, float]:
+    return {key: getattr(result, key) for key in ACCURACIES}
+
+
+def evaluation_of(model: Model, material: Material, device: str) -> Evaluation:
+    """Gives the accuracy of a model on the validation pictures."""
     yolos = tuple(yolo for _, yolo in model.graph.heads)
     backend = TorchBackend(model.network, choose_device(device))
     layout = layout_of(model.graph, material.resize)
     settings = DetectSettings(conf=0.001)
     stride = layout.stride if material.loader.shape == "rect" else 0
     detector = Detector(backend, yolos, layout.size, layout.resize, settings, channels=layout.channels, stride=stride)
-    result, _ = evaluate_on(detector, material.validation)
-    return {key: getattr(result, key) for key in ACCURACIES}
+    return evaluate_on(detector, material.validation)[0]
 
 
-def _task(model: Model, material: Material, loader: TrainingLoader, folder: Path, about: Sequence[Any]) -> Task:
-    yolos = [yolo for _, yolo in model.graph.heads]
-    described = replace(model, resize=material.resize)
+@dataclass(slots=True)
+class _Judge:
+    """Measures networks on the validation pictures, and remembers what it found last."""
 
-    def loss(head_maps: Sequence[Tensor], batch: Batch) -> LossTerms:
+    model: Model
+    material: Material
+    device: str
+    last: Evaluation | None = None
+
+    def __call__(self, network: Network) -> Mapping[str, float]:
+        self.last = evaluation_of(with_network(self.model, network), self.material, self.device)
+        return _figures(self.last)
+
+
+def _described(model: Model, material: Material) -> Model:
+    """Gives the model with what its training adds to what is known of it. Reads every training picture."""
+    seen = fingerprints_of(sample.path for sample in material.training.samples)
+    return replace(model, resize=material.resize, provenance=with_fingerprints(model.provenance, seen))
+
+
+def _task(judge: _Judge, loader: TrainingLoader, folder: Path, identity: str, described: Callable[[], Model]) -> Task:
+    """Gives the task; ``described`` is asked for at the end of an epoch, so that the start does not wait for it."""
+    material = judge.material
+    yolos = [yolo for _, yolo in judge.model.graph.heads]
+
+    def batches(epoch: int, first: int) -> Iterator[Batch]:
+        found = loader.batches(epoch, first)
+        if epoch or started_processes().rank:
+            return found
+        return with_sheets(found, first, folder / PLOTS, material.training.names)
+
+    def loss(head_maps: Sequence[Tensor], batch: Batch, progress: float) -> LossTerms:
         device, (height, width) = head_maps[0].device, batch.images.shape[2:]
         unlabelled = batch.unlabelled.to(device) if batch.unlabelled.any() else None
-        targets = batch.targets.to(device)
-        return detection_loss(head_maps, targets, yolos, (width, height), material.loss, unlabelled=unlabelled)
+        targets, size = batch.targets.to(device), (width, height)
+        return detection_loss(head_maps, targets, yolos, size, material.loss, unlabelled=unlabelled, progress=progress)
 
     def write(network: Network, path: Path) -> None:
-        save_checkpoint(path, checkpoint_of(with_network(described, network)))
+        save_checkpoint(path, checkpoint_of(with_network(described(), network)))
 
-    def evaluate(network: Network) -> Mapping[str, float]:
-        return measure(with_network(model, network), material, about[2])
+    return Task(batches, len(loader), loss, judge, write, folder, identity, loader.names)
 
-    identity = _identity(model, material, about)
-    return Task(loader.batches, len(loader), loss, evaluate, write, folder, identity, loader.names)
+
+def _write_last_plots(judge: _Judge, trained: Trained, folder: Path) -> None:
+    """Writes how well the trained network does, unless this training ended before and did so then."""
+    if not trained.rows or (folder / CONFUSION).exists():
+        return
+    if judge.last is None or "map50" not in trained.rows[-1]:
+        judge(trained.network)
+    last = judge.last
+    assert last is not None
+    write_accuracy_plots(folder, judge.material.training.names, last.curves, last.confusion, last.at_conf)
 
 
 def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
     """A digest of what decides the outcome; a run of another digest is not continued."""
-    settings, sparsity, _ = about
+    settings, sparsity = about
     parts = {
         "cfg": to_cfg(model.graph),
         "settings": asdict(settings),

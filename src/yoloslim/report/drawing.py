@@ -30,17 +30,43 @@ def draw(picture: Picture, found: Detections, names: Sequence[str]) -> Picture:
         found: boxes in pixels of the picture, best first; what lies beyond it is drawn at its border.
         names: class names, by class id. OpenCV's font has ASCII alone: other names are drawn as the class id.
     """
+    rows = zip(found.class_ids.tolist(), found.scores.tolist(), strict=True)
+    labels = [f"{_readable(class_id, names)} {score:.2f}" for class_id, score in rows]
+    return _drawn(picture, found.boxes, found.class_ids, labels)
+
+
+def draw_boxes(
+    picture: Picture, boxes: NDArray[np.float32], class_ids: NDArray[np.int64], names: Sequence[str]
+) -> Picture:
+    """Gives a copy of a picture with boxes and their classes.
+
+    Args:
+        picture: shape (H, W, 3), BGR.
+        boxes: shape (N, 4), xyxy, pixels of the picture.
+        class_ids: shape (N,).
+        names: as for ``draw``.
+    """
+    return _drawn(picture, boxes, class_ids, [_readable(class_id, names) for class_id in class_ids.tolist()])
+
+
+def _readable(class_id: int, names: Sequence[str]) -> str:
+    return names[class_id] if names[class_id].isascii() else f"#{class_id}"
+
+
+def _drawn(
+    picture: Picture, boxes: NDArray[np.float32], class_ids: NDArray[np.int64], labels: Sequence[str]
+) -> Picture:
+    """Boxes with labels; the first is on top."""
     drawn = picture.copy()
     height, width = picture.shape[:2]
     thickness = max(1, round(min(height, width) / 250))
-    corners = np.clip(np.nan_to_num(found.boxes), 0, np.array([width - 1, height - 1] * 2)).round().astype(int)
-    rows = list(zip(corners.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True))
-    for (left, top, right, bottom), _, class_id in reversed(rows):
-        cv2.rectangle(drawn, (left, top), (right, bottom), class_colour(class_id), thickness)
+    corners = np.clip(np.nan_to_num(boxes), 0, np.array([width - 1, height - 1] * 2)).round().astype(int)
+    rows = list(zip(corners.tolist(), map(class_colour, class_ids.tolist()), labels, strict=True))
+    for (left, top, right, bottom), colour, _ in reversed(rows):
+        cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness)
     taken: list[Strip] = []
-    for (left, top, *_), score, class_id in rows:
-        name = names[class_id] if names[class_id].isascii() else f"#{class_id}"
-        taken.append(_write(drawn, f"{name} {score:.2f}", (left, top), class_colour(class_id), taken))
+    for (left, top, *_), colour, label in rows:
+        taken.append(_write(drawn, label, (left, top), colour, taken))
     return drawn
 
 

@@ -38,6 +38,7 @@ class Model:
         notes: what the user should know about how it was loaded, one sentence each.
         missing: nodes whose weights no file gave.
         origin: where its channels came from, if it was pruned (see ``pruning.origin``).
+        provenance: where it comes from, as far as a checkpoint tells: plain values for JSON.
     """
 
     network: Network
@@ -47,6 +48,7 @@ class Model:
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
@@ -96,7 +98,8 @@ def _from_checkpoint(path: Path, graph: Graph | None) -> Model:
     load_tensors(network, checkpoint.tensors)
     resize = cast(ResizeMode, checkpoint.resize) if checkpoint.resize else resize_of(network.graph)
     header = _header(checkpoint.provenance, path)
-    return Model(network.eval(), checkpoint.names, resize, header, origin=checkpoint.origin)
+    pruned, known = checkpoint.origin, checkpoint.provenance
+    return Model(network.eval(), checkpoint.names, resize, header, origin=pruned, provenance=known)
 
 
 def _from_other_classes(checkpoint: Checkpoint, graph: Graph, path: Path) -> Model:
@@ -105,7 +108,8 @@ def _from_other_classes(checkpoint: Checkpoint, graph: Graph, path: Path) -> Mod
         raise WeightsError(f"{path}: its network is another than the cfg's; leave --cfg out")
     tensors = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
     contents = FileContents(tensors, len(graph), checkpoint.graph.classes, _header(checkpoint.provenance, path))
-    return _from_weights(fitted_weights(graph, contents, path), graph)
+    model = _from_weights(fitted_weights(graph, contents, path), graph)
+    return replace(model, provenance=checkpoint.provenance)
 
 
 def _header(provenance: Mapping[str, Any], path: Path) -> Header:

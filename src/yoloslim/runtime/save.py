@@ -72,5 +72,5 @@ def checkpoint_of(model: Model) -> Checkpoint:
         names=model.names,
         resize=model.resize,
         origin=model.origin,
-        provenance={"yoloslim": __version__, HEADER_KEY: list(model.header)},
+        provenance={**model.provenance, "yoloslim": __version__, HEADER_KEY: list(model.header)},
     )

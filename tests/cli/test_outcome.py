@@ -58,6 +58,21 @@ def test_an_error_is_one_line_and_a_code(
     assert '"error": ' in (tmp_path / "r.json").read_text()
 
 
+def test_an_error_that_an_interruption_brought_about_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted_import() -> dict[str, Any]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+        return {}
+
+    handler = signal.getsignal(signal.SIGINT)
+    assert finish(interrupted_import, None, debug=False) == 130
+
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 def test_a_bug_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     finish(failing(ZeroDivisionError("division by zero")), None, debug=False)
 

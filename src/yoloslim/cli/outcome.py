@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
@@ -52,7 +55,8 @@ def finish(work: Callable[[], Result], json_file: Path | None, *, debug: bool) -
     try:
         if json_file is not None:
             check_folder("--json, folder", json_file.absolute().parent)  # before the work, which may take hours
-        result = work()
+        with _interruptible():
+            result = work()
         if json_file is not None:
             _write_json(json_file, result)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (here every error becomes a line and a code)
@@ -60,6 +64,33 @@ def finish(work: Callable[[], Result], json_file: Path | None, *, debug: bool) -
             traceback.print_exception(error)
         return _fail(*_explained(error), json_file, error.result if isinstance(error, CheckFailed) else {})
     return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Makes an interruption of every error that Ctrl-C brings about.
+
+    A compiled module that is being imported turns the KeyboardInterrupt into an ImportError, which reads as if the
+    module were not installed.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    interrupted = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    handler = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if interrupted.is_set():
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def refuse(error: Exception, arguments: Sequence[str]) -> int:

@@ -6,8 +6,9 @@
     python benchmarks/quality.py prune-coco128 --cells 'yolo-fastest*'     only cells whose name matches
 
 A cell is what the ``yoloslim`` command itself reports, with the command line, its recipe, versions, machine and seconds
-beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run. It works in ``runs/quality/``, so
-that a run that was stopped goes on. Pictures and weights are found through the environment variable YOLOSLIM_TEST_DATA.
+beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run, or go on from what another left. It
+works in ``runs/quality/``, so that a run that was stopped goes on; what no cell goes on from is deleted there. Pictures and
+weights are found through the environment variable YOLOSLIM_TEST_DATA.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from environment import machine, versions
-from tables import TABLES, Cell, Table
+from cells import RUNS, Cell, Table
+from tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -69,14 +70,13 @@ def read(table: Table, cell: Cell) -> dict[str, Any] | None:
 
 
 def run(table: Table, cell: Cell) -> None:
-    """Runs the commands of a cell and stores what the last one reports."""
+    """Runs the commands of a cell, before them those of cells that it needs, and stores what the last one reports."""
+    for name in sorted(cell.needs):
+        if not report_of(table, table.named(name)).exists():
+            run(table, table.named(name))
     print(f"{table.name}: {cell.name}", file=sys.stderr, flush=True)
     start = time.perf_counter()
-    folder = ROOT / "runs" / "quality" / table.name / cell.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for command in cell.commands:
-        execute([*shlex.split(command), "--json", "report.json"], folder)
-    report = json.loads((folder / "report.json").read_text())
+    report = json.loads(execute(table, cell).read_text())
     recipes = [ROOT / word for command in cell.commands for word in shlex.split(command) if word.endswith(".toml")]
     record = {
         "cell": cell.name,
@@ -92,18 +92,56 @@ def run(table: Table, cell: Cell) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(record, indent=1) + "\n")
     temporary.replace(path)
-    shutil.rmtree(folder)
+    if not any(cell.name in other.needs for other in table.cells):
+        shutil.rmtree(folder_of(table, cell))
 
 
-def execute(words: Sequence[str], folder: Path) -> None:
-    """Runs one ``yoloslim`` command in a folder; what it prints goes to ``log.txt`` there, its error is shown."""
-    expanded = [os.path.expandvars(word.replace("examples/", f"{ROOT}/examples/")) for word in words]
-    with (folder / "log.txt").open("a") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", *expanded], cwd=folder, stdout=log, stderr=subprocess.PIPE, text=True, check=False
-        )
-    if done.returncode:
-        raise SystemExit(f"{shlex.join(words)}\n{done.stderr}")
+def folder_of(table: Table, cell: Cell) -> Path:
+    """Gives the folder that a cell's commands run in."""
+    return ROOT / "runs" / "quality" / table.name / cell.name
+
+
+def report_of(table: Table, cell: Cell) -> Path:
+    """Gives the JSON of a cell's last command, which is there when all have been run."""
+    return folder_of(table, cell) / f"report-{len(cell.commands)}.json"
+
+
+def execute(table: Table, cell: Cell) -> Path:
+    """Runs the commands of a cell that have not been run, and gives the report of the last one.
+
+    What they print goes to ``log.txt`` in the cell's folder; an error is shown.
+    """
+    folder = folder_of(table, cell)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, command in enumerate(cell.commands, 1):
+        report = folder / f"report-{number}.json"
+        if report.exists():
+            continue
+        part = report.with_suffix(".part")
+        with (folder / "log.txt").open("a") as log:
+            done = subprocess.run(
+                [*program(table, command), "--json", str(part)],
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        if done.returncode != (cell.exit_code if number == len(cell.commands) else 0):
+            raise SystemExit(f"{command}\n{done.stderr}")
+        part.replace(report)
+    return report
+
+
+def program(table: Table, command: str) -> list[str]:
+    """Gives the words of a command with its files and variables put in."""
+    first, *words = shlex.split(command)
+    folders = {RUNS: f"{ROOT}/runs/quality/{table.name}/", "examples/": f"{ROOT}/examples/"}
+    folders["benchmarks/"] = f"{ROOT}/benchmarks/"
+    for short, folder in folders.items():
+        words = [word.replace(short, folder, 1) if word.startswith(short) else word for word in words]
+    start = ["-m", first] if first == "yoloslim" else [str(ROOT / first)]
+    return [sys.executable, *start, *(os.path.expandvars(word) for word in words)]
 
 
 def markdown(table: Table) -> str:
@@ -113,8 +151,8 @@ def markdown(table: Table) -> str:
         texts = [row]
         for column in table.columns:
             cell = table.at(row, column)
-            record = read(table, cell)
-            texts.append("not run" if record is None else cell.text(record["report"]))
+            record = cell and read(table, cell)
+            texts.append("" if cell is None else cell.text(record["report"]) if record else "not run")
         lines.append("| " + " | ".join(texts) + " |")
     return "\n".join(lines)
 

@@ -2,51 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-Report = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One measurement.
-
-    Attributes:
-        name: also its file's name; cells of one name show figures of one run.
-        commands: ``yoloslim`` commands, run one after the other in an empty folder; the last one's report counts.
-        keys: what is stored of that report.
-        text: what the table shows of it.
-    """
-
-    name: str
-    row: str
-    column: str
-    commands: tuple[str, ...]
-    keys: tuple[str, ...]
-    text: Callable[[Report], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells in rows and columns.
-
-    Attributes:
-        corner: heading of the first column.
-    """
-
-    name: str
-    title: str
-    corner: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    cells: tuple[Cell, ...]
-
-    def at(self, row: str, column: str) -> Cell:
-        """Gives one cell."""
-        return next(cell for cell in self.cells if (cell.row, cell.column) == (row, column))
-
+from cells import Cell, Report, Table, map50
+from table_pruning import pruning
+from table_training import training
 
 WEIGHTS = "${YOLOSLIM_TEST_DATA}/weights"
 PRUNED = ("yolov3-tiny", "yolo-fastest-1.1", "yolo-fastest-1.1-xl", "MobileNetV2-YOLOv3-Nano-coco")
@@ -62,7 +22,7 @@ def model_options(network: str) -> str:
 def dense_cell(network: str) -> Cell:
     """Measures a network as published."""
     command = f"yoloslim eval {model_options(network)}"
-    return Cell(f"{network}-dense", network, "dense", (command,), ("map50", "map"), lambda r: f"{r['map50']:.3f}")
+    return Cell(f"{network}-dense", network, "dense", (command,), ("map50", "map"), map50)
 
 
 def pruned_cell(network: str, percent: int, recalibrated: bool) -> Cell:
@@ -113,4 +73,4 @@ def first() -> Table:
     return Table("first", title, "data set, input", tuple(JOURNEYS), STAGES, tuple(cells))
 
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(), first())}
+TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(), first(), training(), pruning())}

@@ -24,7 +24,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_network_learns_and_is_pruned(backbone: str, digits: Path, tmp_path: Path) -> None:
-    train = TrainSettings(epochs=8, batch=8, learning_rate=0.1, workers=0, ema=0.9, eval_every=8)
+    train = TrainSettings(epochs=12, batch=8, learning_rate=0.1, workers=0, ema=0.9, eval_every=12)
     recipe = Recipe(
         name="digits",
         out=str(tmp_path / "run"),

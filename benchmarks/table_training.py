@@ -1,0 +1,37 @@
+"""The table ``training``: the defaults beside Darknet's settings and the originals', same trainer, same budget."""
+
+from __future__ import annotations
+
+from cells import Cell, Table, map50
+
+BUDGETS = {"bccd": (320, 30), "hand_fingers5": (224, 20), "chess_pieces": (320, 10), "aerial_cars": (320, 10)}
+"""Side of the input in pixels, and epochs."""
+
+LONG = ("bccd", 320, 60)
+SETTINGS = {"defaults": "defaults", "as Darknet": "darknet", "as the originals": "originals"}
+
+
+def training_cell(data: str, size: int, epochs: int, settings: str) -> Cell:
+    """Trains YOLOv3-tiny from its COCO weights and measures the last average of the weights: nothing is chosen."""
+    commands = (
+        f"yoloslim train --recipe benchmarks/settings/{SETTINGS[settings]}.toml --cfg yolov3-tiny"
+        f" --weights ${{YOLOSLIM_TEST_DATA}}/weights/yolov3-tiny.weights --data examples/{data}.yaml"
+        f" --size {size} --epochs {epochs} --set train.eval_every={epochs} --out run",
+        f"yoloslim eval --weights run/last.safetensors --data examples/{data}.yaml",
+    )
+    name = f"{data}-{epochs}-{SETTINGS[settings]}"
+    return Cell(name, row_of(data, size, epochs), settings, commands, ("map50", "map", "per_class"), map50)
+
+
+def row_of(data: str, size: int, epochs: int) -> str:
+    """Gives the title of a row."""
+    return f"{data}, {size} pixels, {epochs} epochs"
+
+
+def training() -> Table:
+    """Four data sets, three settings."""
+    budgets = [(data, size, epochs) for data, (size, epochs) in BUDGETS.items()]
+    cells = [training_cell(*budget, settings) for budget in [*budgets, LONG] for settings in SETTINGS]
+    title = "AP50 on the test pictures, YOLOv3-tiny from its COCO weights, last epoch"
+    rows = tuple(dict.fromkeys(cell.row for cell in cells))
+    return Table("training", title, "data set", rows, tuple(SETTINGS), tuple(cells))

@@ -6,9 +6,9 @@
     python benchmarks/quality.py prune-coco128 --cells 'yolo-fastest*'     only cells whose name matches
 
 A cell is what the ``yoloslim`` command itself reports, with the command line, its recipe, versions, machine and seconds
-beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run, or go on from what another left. It
-works in ``runs/quality/``, so that a run that was stopped goes on; what no cell goes on from is deleted there. Pictures and
-weights are found through the environment variable YOLOSLIM_TEST_DATA.
+beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run, or go on from what another left.
+It works in ``runs/quality/``, so that a run that was stopped goes on; what no cell goes on from is deleted there.
+Pictures and weights are found through the environment variable YOLOSLIM_TEST_DATA.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from environment import machine, versions
 from cells import RUNS, Cell, Table
+from environment import machine, versions
 from tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent

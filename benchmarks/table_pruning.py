@@ -1,4 +1,4 @@
-"""The table ``pruning``: every method after sparse training, before and after a short fine-tuning, beside Torch-Pruning."""
+"""The table ``pruning``: every method after sparse training, before and after fine-tuning, beside Torch-Pruning."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ METHODS = {
     BCCD: ("normal", "shortcut", "slim"),
     RESIDUAL: ("shortcut", "slim", "layer_channel"),
 }
+RESIDUAL_BLOCKS = (5, 10)
+"""Half and all of its removable blocks."""
+
 PEER = "Torch-Pruning's BN scale"
 KEPT = {"-50 %": 0.5, "-80 %": 0.2}
 """Share of the parameters that is left."""
@@ -117,7 +120,9 @@ def pruned_cells(job: Job, method: str, column: str, start: str, options: str) -
 def method_cells(job: Job, method: str, start: str) -> list[Cell]:
     """Gives a row: half and four fifths of the parameters gone, or half and all of the blocks."""
     if method == PEER:
-        return [c for column in KEPT for c in pruned_cells(job, method, column, start, "--plan plan/plan.json --no-fold")]
+        return [
+            c for column in KEPT for c in pruned_cells(job, method, column, start, "--plan plan/plan.json --no-fold")
+        ]
     if job is not RESIDUAL and method.startswith("layer"):
         return [refused_cell(job, method, start)]
     options = f"--method {method} --normalize layer"

@@ -15,11 +15,12 @@ from yoloslim.data import dataset as dataset_module
 from yoloslim.data import label_cache
 from yoloslim.data.datafile import load_data_file
 from yoloslim.data.dataset import Dataset, load_dataset
-from yoloslim.data.label_cache import CACHE_VARIABLE, LabelCache
+from yoloslim.data.label_cache import LabelCache
 from yoloslim.data.layout import Layout
 from yoloslim.data.library import Library
 from yoloslim.data.picture_cache import Budget
 from yoloslim.data.pictures import read_picture
+from yoloslim.downloads.remote import CACHE_VARIABLE
 
 WriteSet = Callable[..., Path]
 

@@ -106,7 +106,7 @@ def refuse(text: str, message: str) -> None:
         ("[dropout]\ndropblock=1", Dropout(block_cells=7)),
         ("[dropout]\ndropblock_size_abs=5", Dropout()),
         ("[dropout]\nprobability=.1", Dropout(0.1)),
-        ("[dropout]", Dropout(0.5)),
+        ("[dropout]", Dropout(0.2)),
     ],
 )
 def test_a_section_gives_its_op(section: str, op: Op) -> None:

@@ -50,6 +50,13 @@ def test_a_list_of_classes_of_another_form_is_refused(text: str) -> None:
         parse_classes(text, 6)
 
 
+def test_classes_that_all_stay_as_they_are_are_refused() -> None:
+    with pytest.raises(PlanError, match="all 3 classes are kept"):
+        parse_classes("keep=0,1,2", 3)
+
+    assert parse_classes("keep=2,0,1", 3) == (2, 0, 1)
+
+
 @pytest.mark.parametrize("text", ["keep=6", "keep=1,1"])
 def test_a_class_that_is_not_there_or_twice_is_refused(text: str) -> None:
     with pytest.raises(PlanError, match="expected each id once, from 0 to 5"):

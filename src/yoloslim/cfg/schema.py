@@ -250,7 +250,7 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
         **_STOP,
     },
     "dropout": {
-        "probability": Key("number", 0.5, minimum=0.0, maximum=1.0),
+        "probability": Key("number", 0.2, minimum=0.0, maximum=1.0),
         "dropblock": Key("flag", False),
         "dropblock_size_rel": Key("number", 0.0, minimum=0.0, maximum=1.0),
         "dropblock_size_abs": Key("integer", 0, minimum=0, maximum=65536),

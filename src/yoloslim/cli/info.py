@@ -130,7 +130,8 @@ def _summary(op: Op) -> str:
         return " ".join(value if key == "activation" else f"{key}={value}" for key, value in told.items())
     stride = f"/{op.stride_x}" if op.stride_x == op.stride_y else f"/{op.stride_x}x{op.stride_y}"
     extras = [f"groups={op.groups}"] * (op.groups > 1) + [f"dilation={op.dilation}"] * (op.dilation > 1)
-    return " ".join([f"{op.size}x{op.size}{stride}", *extras, *["bn"] * op.batch_norm, op.activation])
+    extras += ["bn"] * op.batch_norm
+    return " ".join([f"{op.size}x{op.size}{stride}", *extras, op.activation, *[f"blur={op.blur}"] * (op.blur > 0)])
 
 
 def _show_layers(session: Session, graph: Graph, layers: list[dict[str, Any]]) -> None:
@@ -148,10 +149,11 @@ def _show_layers(session: Session, graph: Graph, layers: list[dict[str, Any]]) -
 
 
 def _sources(node: Node, previous: str) -> str:
-    """Gives the numbers of the layers that a node reads, nothing for the one before it alone."""
-    if node.inputs == (previous,):
-        return ""
-    return "of " + " ".join(name.split("_")[0] for name in node.inputs)
+    """Gives the numbers of the layers that a node reads, but for the one before it alone, and whose weights it has."""
+    read = () if node.inputs == (previous,) else node.inputs
+    shared = (node.weights_of,) if node.weights_of else ()
+    told = (("of", read), ("weights of", shared))
+    return " ".join(word + "".join(f" {n.split('_')[0]}" for n in names) for word, names in told if names)
 
 
 def _macs(count: int) -> str:

@@ -28,11 +28,9 @@ from yoloslim.boxes.annotation import Annotation
 from yoloslim.data.annotation_table import AnnotationTable, stacked
 from yoloslim.data.dataset import Dataset, Sample
 from yoloslim.data.scan import Scan
+from yoloslim.downloads.remote import cache_folder
 from yoloslim.errors import OutputError
 from yoloslim.files import write_atomically
-
-CACHE_VARIABLE = "YOLOSLIM_CACHE"
-"""Environment variable: the folder for files that can be made again, in place of the one that the system has."""
 
 SETTLED_NS = 2_000_000_000
 """A file is trusted once it was left alone for so long: two changes within a tick of a disk's clock look like one."""
@@ -59,7 +57,7 @@ class LabelCache:
         self._samples = [tuple(map(_text, SAMPLE_FIELDS(sample))) for sample in dataset.samples]
         stamps = [_stamp(picture) + (_stamp(labels) if labels else NO_LABELS) for picture, labels, *_ in self._samples]
         self._stamps = np.array(stamps, np.int64).reshape(-1, 4)  # size and time of the picture, of its label file
-        self._path = _folder() / "labels" / f"{_digest(dataset, self._samples[0])}.labels"
+        self._path = cache_folder() / "labels" / f"{_digest(dataset, self._samples[0])}.labels"
 
     def load(self) -> Scan:
         """Gives what is still true of what earlier runs found; nothing where their file is missing or damaged."""
@@ -128,13 +126,6 @@ def _stamp(name: bytes) -> tuple[int, int]:
     except OSError:
         return MISSING
     return status.st_size, status.st_mtime_ns
-
-
-def _folder() -> Path:
-    import pooch
-
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser().absolute() if named else Path(pooch.os_cache("yoloslim"))
 
 
 def _digest(dataset: Dataset, first: tuple[bytes, ...]) -> str:

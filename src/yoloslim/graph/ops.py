@@ -214,7 +214,7 @@ class Dropout(Op):
         block_share: the same as a share of the map's sides, 0..1. Both are 0 where single values are zeroed.
     """
 
-    probability: float = 0.5
+    probability: float = 0.2
     block_cells: int = 0
     block_share: float = 0.0
 

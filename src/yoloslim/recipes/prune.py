@@ -20,7 +20,7 @@ from yoloslim.compress.pruning.search import Reached, Target, cost_left, parse_t
 from yoloslim.compress.pruning.shrink import shrink, shrunk_graph
 from yoloslim.compress.pruning.verify import FoldGap, fold_gap, max_abs_diff
 from yoloslim.engine.recalibrate import recalibrate
-from yoloslim.errors import RecipeError
+from yoloslim.errors import PlanError, RecipeError
 from yoloslim.graph.cost import Cost, total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
@@ -256,9 +256,18 @@ def _channel_scores(network: Network, method: Method, seed: int, evidence: Evide
 def _planned(network: Network, table: PruneTable, ranking: Ranking, evidence: Evidence | None) -> Planned:
     if not table.target:
         percent = table.percent or 0.0
-        return Planned(plan_at(ranking, percent), shortfall(ranking, percent))
+        short = shortfall(ranking, percent)
+        if short is not None and not short.removed:
+            raise PlanError(_nothing_goes(percent, short))
+        return Planned(plan_at(ranking, percent), short)
     reached = _reached(network, parse_target(table.target), ranking, evidence)
     return Planned(reached.plan, note=reached.note)
+
+
+def _nothing_goes(percent: float, short: Shortfall) -> str:
+    hold = short.holds[0]
+    text = f"percent {percent:g} removes nothing: {hold.reason} holds {hold.lanes} channels of {hold.node}"
+    return f"{text}; the highest percent that does what it says is {short.works:.2f}, at most {short.most:.2f} can go"
 
 
 def _reached(network: Network, target: Target, ranking: Ranking, evidence: Evidence | None) -> Reached:

@@ -22,7 +22,8 @@ def parse_classes(text: str, classes: int) -> tuple[int, ...]:
         classes: of the network.
 
     Raises:
-        PlanError: the text has another form, or names a class twice or one that is not there.
+        PlanError: the text has another form, or names a class twice or one that is not there, or
+            leaves all as they are.
     """
     word, _, numbers = text.partition("=")
     parts = numbers.split(",")
@@ -31,6 +32,8 @@ def parse_classes(text: str, classes: int) -> tuple[int, ...]:
     kept = tuple(int(part) for part in parts)
     if len(set(kept)) < len(kept) or max(kept) >= classes:
         raise PlanError(f"classes {text}: expected each id once, from 0 to {classes - 1}")
+    if kept == tuple(range(classes)):
+        raise PlanError(f"classes {text}: all {classes} classes are kept as they are; leave some out")
     return kept
 
 

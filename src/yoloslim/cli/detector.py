@@ -14,6 +14,7 @@ from yoloslim.cli.session import Session
 if TYPE_CHECKING:
     from yoloslim.boxes.detect import DetectSettings
     from yoloslim.boxes.placement import ResizeMode
+    from yoloslim.cli.options import Backend
     from yoloslim.graph.graph import Graph
     from yoloslim.runtime.detector import Detector
     from yoloslim.runtime.load import Model
@@ -110,16 +111,23 @@ def open_detector(
     settings: DetectSettings,
     *,
     trust: bool,
+    backend: Backend | None = None,
 ) -> Opened:
     """Gives a detector of any file that can detect; for an exported file, torch is not loaded.
 
+    Args:
+        backend: what runs an exported file; the first that can when None.
+
     Raises:
-        RecipeError: the network cannot work at that size, finds no boxes, or cannot run on the user's device.
+        RecipeError: the network cannot work at that size, finds no boxes, or cannot run so.
     """
+    from yoloslim.errors import RecipeError
     from yoloslim.runtime.artefact import is_artefact
 
     if is_artefact(weights):
-        return _artefact_detector(session, weights, cfg, size, resize, settings)
+        return _artefact_detector(session, weights, cfg, size, resize, settings, backend)
+    if backend is not None:
+        raise RecipeError(f"--backend {backend}: {weights} is run by torch; leave --backend out, or export it first")
     model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
     return Opened(detector_of(session, model, settings), model.names, model.provenance)
 
@@ -146,7 +154,13 @@ def detector_of(session: Session, model: Model, settings: DetectSettings) -> Det
 
 
 def _artefact_detector(
-    session: Session, path: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
+    session: Session,
+    path: Path,
+    cfg: str,
+    size: str,
+    resize: ResizeMode | None,
+    settings: DetectSettings,
+    backend: Backend | None,
 ) -> Opened:
     from yoloslim.boxes.placement import check_channels
     from yoloslim.cli.inputs import parse_size
@@ -157,7 +171,7 @@ def _artefact_detector(
         raise RecipeError(f"--cfg {cfg}: {path} brings its own network; leave --cfg out")
     if session.device not in ("auto", "cpu"):
         raise RecipeError(f"--device {session.device}: {path} runs on the CPU; use auto or cpu")
-    artefact = open_artefact(path)
+    artefact = open_artefact(path, backend=backend)
     own = artefact.description.size
     if parse_size(size) not in (None, own):
         raise RecipeError(f"--size {size}: {path} is for {own[0]}x{own[1]} alone; export it again with --size {size}")

@@ -11,6 +11,7 @@ import typer
 
 from yoloslim import __version__
 from yoloslim.cli.anchors import anchors
+from yoloslim.cli.bench import bench
 from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
 from yoloslim.cli.compress import compress
@@ -58,6 +59,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "detect": detect,
     "prune": prune,
     "export": export,
+    "bench": bench,
     "convert": convert,
 }
 for _name, _function in _COMMANDS.items():

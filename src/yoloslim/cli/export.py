@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from yoloslim.recipes.export import Parity
     from yoloslim.runtime.load import Model
 
 Format = Literal["onnx", "openvino", "darknet"]
@@ -56,11 +57,15 @@ def export(
             f"--half: only OpenVINO's .xml can have weights of 16 bits, {out} is for {kind}: leave it out"
         )
     openvino = partial(export_openvino, weight_bits=16 if half else 32)
-    write = {"onnx": export_onnx, "openvino": openvino, "darknet": export_darknet}[kind]
+    writers: dict[Format, Callable[[Model, Path, Iterator[NDArray[np.float32]]], Parity]] = {
+        "onnx": export_onnx,
+        "openvino": openvino,
+        "darknet": export_darknet,
+    }
     model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     try:
-        parity = write(model, out, _batches(session, model, source))
+        parity = writers[kind](model, out, _batches(session, model, source))
     except ParityFailed as error:
         raise CheckFailed(str(error)) from error
     text = f"head maps as torch's to {parity.max_rel_diff:.1e} of their largest value"

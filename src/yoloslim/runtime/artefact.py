@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -28,6 +29,10 @@ RUN_BY: Mapping[str, tuple[BackendName, ...]] = {".onnx": get_args(BackendName),
 
 
 _WEIGHTS_BESIDE = {".xml": ".bin"}
+_QUANTIZING = {
+    ".onnx": b"\x22\x10DequantizeLinear",  # NodeProto.op_type: its tag, its length, its text
+    ".xml": b'type="FakeQuantize"',
+}
 
 
 class Artefact(NamedTuple):
@@ -60,6 +65,12 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """Gives the files that an exported network consists of: the named one, and that of its weights where it has one."""
     beside = _WEIGHTS_BESIDE.get(path.suffix.lower())
     return (path, path.with_suffix(beside)) if beside else (path,)
+
+
+def is_quantized(path: Path) -> bool:
+    """Whether an exported file computes on integers: an ONNX file has DequantizeLinear, an .xml FakeQuantize."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_QUANTIZING[path.suffix.lower()]) >= 0
 
 
 def backend_of(path: Path, wanted: BackendName | None = None) -> BackendName:

@@ -118,10 +118,11 @@ def _told(path: Path) -> Iterator[None]:
     """Turns what OpenVINO raises into our error; the last line of its text is the reason."""
     from openvino import frontend
 
-    failures = tuple(kind for kind in vars(frontend).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    kinds = (kind for kind in vars(frontend).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    failures: tuple[type[Exception], ...] = (RuntimeError, *kinds)
     try:
         yield
-    except (RuntimeError, *failures) as error:
+    except failures as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{path}: OpenVINO cannot read this file ({reason}); copy or export it again") from error
 

@@ -170,6 +170,13 @@ def _check(checkpoint: Checkpoint, path: str | Path) -> None:
         raise WeightsError(f"{path}: {names} class names for a cfg of {classes} classes; they must be as many")
 
 
+def is_quantized_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint that says how it was quantized."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    return bool(load_checkpoint(path).quantization)
+
+
 def _check_schema(metadata: Mapping[str, str], path: str | Path) -> None:
     if "schema" not in metadata or "cfg" not in metadata:
         text = "a safetensors file, but no checkpoint: its metadata have no schema and cfg"

@@ -23,6 +23,7 @@ from yoloslim.cli.data.list import list_sets
 from yoloslim.cli.data.stats import stats
 from yoloslim.cli.demo import demo
 from yoloslim.cli.detect import detect
+from yoloslim.cli.doctor import doctor
 from yoloslim.cli.eval import evaluate
 from yoloslim.cli.export import export
 from yoloslim.cli.info import info
@@ -61,6 +62,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "export": export,
     "bench": bench,
     "convert": convert,
+    "doctor": doctor,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(command(_function))

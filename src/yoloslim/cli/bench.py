@@ -62,9 +62,10 @@ def bench(
     with progress_bar(session, "measuring", rounds) as progress:
         latencies = measure_in_turn(found, [picture] * batch, rounds, progress)
     _show(session, found, latencies)
-    machine = {"processor": processor(), "cores": cores(), "instructions": list(instruction_sets())}
+    sets = instruction_sets()
+    machine = {"processor": processor(), "cores": cores(), "instructions": sets}
     known = versions([*_VERSIONS, *dict.fromkeys(c.backend for c in found)])
-    session.print(f"{machine['processor']}, {machine['cores']} cores, {', '.join(machine['instructions'])}")
+    session.print(f"{machine['processor']}, {machine['cores']} cores, {', '.join(sets)}")
     session.print(f"{threads or 'default'} threads, batch {batch}, {rounds} rounds; {_text(known)}")
     warnings = slow_integers(found, latencies)
     tell_notes(warnings)

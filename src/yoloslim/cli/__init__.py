@@ -14,6 +14,7 @@ from yoloslim.cli.anchors import anchors
 from yoloslim.cli.bench import bench
 from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
+from yoloslim.cli.compare import compare
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
 from yoloslim.cli.data.check import check as check_data
@@ -58,6 +59,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "anchors": anchors,
     "eval": evaluate,
     "detect": detect,
+    "compare": compare,
     "prune": prune,
     "export": export,
     "bench": bench,

@@ -49,23 +49,26 @@ def write_page(
         curves: by stage, a row an epoch with ``epoch`` and, where measured, ``map50``.
         pairs: pictures of the first and of the last network.
     """
-    template = Environment(loader=PackageLoader("yoloslim.report"), autoescape=select_autoescape()).get_template(
-        "page.html"
-    )
     first = stages[0]
     rows = [
         {**stage, "share": stage["params"] / first["params"], "lost": first["map50"] - stage["map50"]}
         for stage in stages
     ]
-    pictures = [{"name": pair.name, "before": _data_url(pair.before), "after": _data_url(pair.after)} for pair in pairs]
-    html = template.render(
-        title=title, version=__version__, stages=rows, last=rows[-1], curves=_curves(curves), pictures=pictures
-    )
+    pictures = [{"name": pair.name, "before": data_url(pair.before), "after": data_url(pair.after)} for pair in pairs]
+    values = {"title": title, "stages": rows, "last": rows[-1], "curves": _curves(curves), "pictures": pictures}
+    write_html(path, "page.html", values)
+
+
+def write_html(path: Path, template: str, values: Mapping[str, Any]) -> None:
+    """Writes the page that a template of this package makes of values; text in them stays text."""
+    environment = Environment(loader=PackageLoader("yoloslim.report"), autoescape=select_autoescape())
+    html = environment.get_template(template).render(version=__version__, **values)
     with write_atomically(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _data_url(picture: Picture) -> str:
+def data_url(picture: Picture) -> str:
+    """Gives a picture, shape (H, W, 3), BGR, as an address that holds it, for a page without other files."""
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 

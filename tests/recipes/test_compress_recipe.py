@@ -19,6 +19,7 @@ from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution
 from yoloslim.recipes.compress import Watch, compress
+from yoloslim.recipes.run_report import write_report
 from yoloslim.recipes.schema import (
     DataTable,
     ExportTable,
@@ -103,6 +104,8 @@ def test_every_stage_leaves_its_row_and_its_files(recipe: Recipe) -> None:
     page = (folder / "report.html").read_text()
     assert page.count("<figure>") == 8
     assert "exported" in page
+    (folder / "report.html").unlink()
+    assert write_report(folder).read_text().count("<figure>") == 8
 
 
 def test_every_file_is_measured_by_the_backends_that_run_it(recipe: Recipe) -> None:

@@ -116,7 +116,7 @@ class _Road:
         for kind, backend in runs:
             name = "exported" if len(runs) == 1 else f"exported-{kind}-{backend}"
             self._do(name, partial(self._export, name=name, kind=kind, backend=backend))
-        write_result_page(self.folder, self.recipe, self.stages, self.material)
+        write_result_page(self.folder / "report.html", recipe, self.stages, self.material.validation)
         return tuple(self.stages)
 
     def _do_rounds(self) -> None:

@@ -50,6 +50,18 @@ def test_backends_size_and_threads_are_the_users(run: Any, exported: list[Path])
     assert (outcome.json["threads"], outcome.json["batch"], outcome.json["rounds"]) == (1, 2, 2)
 
 
+@pytest.mark.parametrize(("load", "told"), [(0.0, []), (1e3, ["the machine was busy (load 1000.0 on"])])
+def test_a_busy_machine_is_told(
+    load: float, told: list[str], run: Any, exported: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+
+    outcome = run("bench", exported[0], "--backend", "onnxruntime", *QUICK)
+
+    assert [text[:34] for text in outcome.json["warnings"]] == [text[:34] for text in told]
+    assert outcome.json["machine"]["load"] == load
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

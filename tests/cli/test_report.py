@@ -65,7 +65,7 @@ def test_a_pruning_is_shown_with_what_stays_of_each_layer(run: Any, tiny: tuple[
 
     html = (tmp_path / "pruned" / "report.html").read_text("utf-8")
     kept = json.loads((tmp_path / "pruned" / "plan.json").read_text())["kept"]
-    assert f"{pruned['params']['after']:,} parameters." in html
+    assert f"{pruned['params']['after']:,} parameters and" in html
     assert all(f"<td>{name}</td><td>{count}</td>" in html for name, count in kept.items())
 
 
@@ -96,7 +96,16 @@ def test_a_page_that_is_there_stays(run: Any, tmp_path: Path) -> None:
         ("other.txt", "", "found none of summary.json, results.json, plan.json"),
         ("results.json", "[]", "results.json: expected a row an epoch, found none; let the training go on"),
         ("results.json", "{half", "results.json: cannot be read"),
-        ("summary.json", '{"stages": []}', "summary.json: expected the stages of a compression"),
+        (
+            "summary.json",
+            '{"stages": []}',
+            "summary.json: expected the stages of a compression, found none; let it go on",
+        ),
+        (
+            "summary.json",
+            '{"stages": [{"name": "dense"}]}',
+            "summary.json: expected the stages of a compression (TypeE",
+        ),
         ("plan.json", "{}", "expected plan.json and the .cfg of the pruned network; prune again"),
     ],
 )

@@ -51,9 +51,9 @@ def bench(
     from yoloslim.cli.reports import tell_notes
     from yoloslim.errors import RecipeError
     from yoloslim.recipes.bench import measure_in_turn, slow_integers
-    from yoloslim.recipes.machine import cores, instruction_sets, processor, versions
+    from yoloslim.recipes.machine import cores, instruction_sets, load, processor, versions
 
-    picture = _picture(session, source)
+    picture, busy = _picture(session, source), load()
     wanted = tuple(dict.fromkeys(backend or ()))
     if unknown := [name for name in wanted if name not in _BACKENDS]:
         raise RecipeError(f"--backend {unknown[0]}: expected one of {', '.join(_BACKENDS)}")
@@ -63,11 +63,11 @@ def bench(
         latencies = measure_in_turn(found, [picture] * batch, rounds, progress)
     _show(session, found, latencies)
     sets = instruction_sets()
-    machine = {"processor": processor(), "cores": cores(), "instructions": sets}
+    machine = {"processor": processor(), "cores": cores(), "instructions": sets, "load": busy}
     known = versions([*_VERSIONS, *dict.fromkeys(c.backend for c in found)])
     session.print(f"{machine['processor']}, {machine['cores']} cores, {', '.join(sets)}")
     session.print(f"{threads or 'default'} threads, batch {batch}, {rounds} rounds; {_text(known)}")
-    warnings = slow_integers(found, latencies)
+    warnings = [*_busy(busy, cores()), *slow_integers(found, latencies)]
     tell_notes(warnings)
     rows = [_row(c, t, latencies[0]) for c, t in zip(found, latencies, strict=True)]
     about = {"batch": batch, "rounds": rounds, "threads": threads, "machine": machine, "versions": known}
@@ -135,6 +135,13 @@ def _network(
     return Contestant(
         name, "torch", detector_of(session, model, settings), model.graph, is_quantized_checkpoint(Path(name))
     )
+
+
+def _busy(load: float, cores: int) -> list[str]:
+    """Gives a warning where other programs wanted more than half of the cores before it began."""
+    if load <= cores / 2:
+        return []
+    return [f"the machine was busy (load {load:.1f} on {cores} cores): keep the ratios, not the times"]
 
 
 def _picture(session: Session, source: str) -> Picture:

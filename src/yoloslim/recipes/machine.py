@@ -32,6 +32,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load() -> float:
+    """Gives how many programs wanted to compute at once in the last minute, on average; 0 where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def instruction_sets() -> tuple[str, ...]:
     """Gives the names of `INSTRUCTION_SETS` that the processor has; none where the system does not tell."""
     flags = set((_cpu_field("flags") or _cpu_field("Features")).split())

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from yoloslim.errors import RecipeError, YoloslimError
 from yoloslim.graph.cost import total_cost
 from yoloslim.graph.from_cfg import read_cfg
@@ -48,12 +46,13 @@ def write_report(folder: Path) -> Path:
 
 def _write_compression(folder: Path, path: Path) -> None:
     """Pictures are shown where the run's data are still where they were."""
+    summary = folder / "summary.json"
     try:
-        stages = [Stage(**row) for row in _read(folder / "summary.json")["stages"]]
-        first = stages[0]
-    except (TypeError, KeyError, IndexError) as error:
-        raise RecipeError(f"{folder / 'summary.json'}: expected the stages of a compression ({error!r})") from error
-    stages = [_moved(stage, folder) for stage in (first, *stages[1:])]
+        stages = [_moved(Stage(**row), folder) for row in _read(summary)["stages"]]
+    except (TypeError, KeyError) as error:
+        raise RecipeError(f"{summary}: expected the stages of a compression ({error!r})") from error
+    if not stages:
+        raise RecipeError(f"{summary}: expected the stages of a compression, found none; let it go on")
     recipe = read_recipe(folder / RECIPE)
     try:
         _, validation = load_sets(recipe.data)
@@ -99,15 +98,11 @@ def _write_pruning(folder: Path, path: Path) -> None:
     if cfg is None or not isinstance(record, dict) or "kept" not in record:
         raise RecipeError(f"{folder}: expected plan.json and the .cfg of the pruned network; prune again")
     cost = total_cost(read_cfg(cfg))
-    with np.load(folder / "plan.npz") as arrays:
-        keep = arrays["keep"]
-    lead = f"Method {record['method']}: {int(keep.sum()):,} of {keep.size:,} lanes stay, {cost.params:,} parameters."
+    lead = f"Method {record['method']}: {cost.params:,} parameters and {cost.macs:,} multiply-accumulates stay."
     options = tuple((name, str(value)) for name, value in record["options"].items())
-    left = (("lanes", f"{int(keep.sum()):,}"), ("parameters", f"{cost.params:,}"), ("MACs", f"{cost.macs:,}"))
     dropped = tuple((name, "dropped") for name in record["dropped_nodes"])
     layers = tuple((name, f"{count:,}") for name, count in record["kept"].items())
     tables = (
-        PageTable("What stays", ("", "number"), left),
         PageTable("Options", ("option", "value"), options),
         PageTable("Layers", ("layer of the first network", "channels that stay"), (*layers, *dropped)),
     )

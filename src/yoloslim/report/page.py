@@ -54,7 +54,7 @@ def write_page(
         {**stage, "share": stage["params"] / first["params"], "lost": first["map50"] - stage["map50"]}
         for stage in stages
     ]
-    pictures = [{"name": pair.name, "before": data_url(pair.before), "after": data_url(pair.after)} for pair in pairs]
+    pictures = [{"name": pair.name, "before": _data_url(pair.before), "after": _data_url(pair.after)} for pair in pairs]
     values = {"title": title, "stages": rows, "last": rows[-1], "curves": _curves(curves), "pictures": pictures}
     write_html(path, "page.html", values)
 
@@ -67,8 +67,7 @@ def write_html(path: Path, template: str, values: Mapping[str, Any]) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def data_url(picture: Picture) -> str:
-    """Gives a picture, shape (H, W, 3), BGR, as an address that holds it, for a page without other files."""
+def _data_url(picture: Picture) -> str:
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 

@@ -171,10 +171,16 @@ def _check(checkpoint: Checkpoint, path: str | Path) -> None:
 
 
 def is_quantized_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint that says how it was quantized."""
-    if path.suffix != ".safetensors" or not path.is_file():
+    """Whether a file is a checkpoint that says how it was quantized; its tensors are not read.
+
+    Raises:
+        WeightsError: the file is no checkpoint, or is cut off.
+    """
+    if path.suffix != ".safetensors":
         return False
-    return bool(load_checkpoint(path).quantization)
+    _check_container(path)
+    with safe_open(path, framework="pt") as file:
+        return "quantization" in (file.metadata() or {})
 
 
 def _check_schema(metadata: Mapping[str, str], path: str | Path) -> None:

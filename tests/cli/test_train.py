@@ -103,7 +103,7 @@ def test_sparse_training_tells_how_many_gammas_are_small(run: Run, tiny: tuple[o
 
     assert outcome.code == 0, outcome.err
     rows = json.loads((data.parent.parent / "run" / "results.json").read_text())
-    assert all(0 <= row["small_gammas"] <= 1 and row["strength"] > 0 for row in rows)
+    assert all(0 <= row["tiny_gammas"] <= row["small_gammas"] <= 1 and row["strength"] > 0 for row in rows)
 
 
 def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[object, ...], data: Path) -> None:
@@ -126,10 +126,13 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "much"),
             "--sparsity much: expected a number",
         ),
-        (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "-1"), "strength: expected 0 or more"),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "-1"),
+            "strength: expected a number above 0",
+        ),
         (
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "nan"),
-            "strength: expected 0 or more, found nan",
+            "strength: expected a number above 0, found nan",
         ),
         (
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty-schedule", "fade"),
@@ -142,6 +145,14 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
             "class_weights: expected one for each of 2 classes, found 3",
         ),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "sparsity.epochs=3"), "is for a compression"),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty", "layer"),
+            r"penalty layer: this network has no residual block .*\[shortcut\]\); choose normal or shortcut",
+        ),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty", "normal", "--set", "train.freeze=['0*']"),
+            "penalty normal: all layers that it shrinks are frozen",
+        ),
         (("--weights", "old.weights", "--data", "set/data.yaml"), r"only a \.safetensors brings its own network"),
         (("--resume", "nowhere"), "expected the folder of a training"),
         (("--resume", "nowhere", "--device", "cpu"), "--resume goes on with the recipe of its run"),

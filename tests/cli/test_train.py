@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from yoloslim.weights.checkpoint import load_checkpoint
 
 Run = Callable[..., object]
+SPARSE = ("--sparsity", "auto", "--set", "sparsity.measure_every=1")
 QUICK = ("--batch", 2, "--set", "train.workers=0", "--device", "cpu")
 
 
@@ -97,12 +98,22 @@ def test_eval_warns_where_tested_pictures_were_trained_on(run: Run, tiny: tuple[
 
 
 @pytest.mark.medium
-def test_sparse_training_tells_how_many_gammas_are_small(run: Run, tiny: tuple[object, ...], data: Path) -> None:
-    sparse = ("--sparsity", "auto", "--penalty", "normal")
-    outcome = run("train", *tiny, "--data", data, "--epochs", 2, *sparse, *QUICK, "--out", "run")
+@pytest.mark.parametrize("schedule", ["constant", "decay", "per-layer"])
+def test_sparse_training_tells_what_could_be_pruned(
+    run: Run, tiny: tuple[object, ...], data: Path, schedule: str
+) -> None:
+    options = (*SPARSE, "--penalty", "shortcut", "--penalty-schedule", schedule)
+    outcome = run("train", *tiny, "--data", data, "--epochs", 2, *options, *QUICK, "--out", "run")
 
     assert outcome.code == 0, outcome.err
-    rows = json.loads((data.parent.parent / "run" / "results.json").read_text())
+    assert "measured after each epoch, on 6 validation pictures" in outcome.err
+    assert outcome.out.count("% of parameters at 0/0.5/1/2 points of AP50") == 2
+    folder = data.parent.parent / "run"
+    assert tomllib.loads((folder / "recipe.toml").read_text())["prune"]["method"] == "shortcut"
+    assert (folder / "plots" / "gammas.png").stat().st_size > 0
+    rows = figures(folder)
+    assert all(0 <= row["prunable_0"] <= row["prunable_0.5"] <= row["prunable_1"] <= row["prunable_2"] for row in rows)
+    assert all(0 <= row["prunable_params_0.5"] < 1 and row["converged"] == 0 for row in rows)
     assert all(0 <= row["tiny_gammas"] <= row["small_gammas"] <= 1 and row["strength"] > 0 for row in rows)
 
 
@@ -169,6 +180,12 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     assert not (data.parent.parent / "runs").exists()
 
 
+def figures(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run, without how long they took."""
+    rows = json.loads((folder / "results.json").read_text())
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Everything that the state of a run holds."""
     return load_file(folder / "state.safetensors")
@@ -176,7 +193,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
-@pytest.mark.parametrize("kind", [(), ("--sparsity", "auto")], ids=["plain", "sparse"])
+@pytest.mark.parametrize("kind", [(), SPARSE], ids=["plain", "sparse"])
 def test_a_run_that_is_killed_at_random_steps_ends_bit_for_bit_as_a_whole_one(
     tmp_path: Path, tiny: tuple[object, ...], data: Path, kind: tuple[str, ...]
 ) -> None:
@@ -194,6 +211,11 @@ def test_a_run_that_is_killed_at_random_steps_ends_bit_for_bit_as_a_whole_one(
     whole, part = weights(tmp_path / "whole"), weights(tmp_path / "part")
     assert whole.keys() == part.keys()
     assert [name for name, tensor in whole.items() if not torch.equal(tensor, part[name])] == []
+    assert figures(tmp_path / "whole") == figures(tmp_path / "part")
+    if kind:
+        assert len({row["strength"] for row in figures(tmp_path / "whole")}) > 1, "the strength did not follow AP50"
+        tables = [(tmp_path / name / "gammas.csv").read_text() for name in ("whole", "part")]
+        assert tables[0] == tables[1]
 
 
 def until_state_changes(path: Path, times: int, process: subprocess.Popen[bytes]) -> None:

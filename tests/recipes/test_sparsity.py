@@ -1,5 +1,8 @@
 """Which gammas each penalty shrinks, and how the strength follows what was measured."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from yoloslim.errors import RecipeError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
+from yoloslim.recipes.gamma_history import PLOT, TABLE, GammaHistory
 from yoloslim.recipes.schema import PruneTable
 from yoloslim.recipes.sparse_progress import LOSSES, Pace, pace_of, prunable, strength_after
 from yoloslim.recipes.sparsity import learning_channels, penalised_channels
@@ -117,3 +121,27 @@ def test_of_method_layer_it_is_the_share_of_blocks() -> None:
 
     assert found["prunable_0"] == pytest.approx(1, abs=0.05)
     assert np.isclose(found["prunable_params_0"], 0.0)  # the only block goes at 1 alone
+
+
+def test_the_spread_of_gammas_is_kept_epoch_by_epoch_whatever_was_interrupted(tmp_path: Path) -> None:
+    start = np.array([0.5, 1.0, 1.0, 2.0])
+    history = GammaHistory(tmp_path, start)
+    for epoch in (1, 2, 3):
+        history.add(epoch, start / (epoch + 1), {})
+
+    GammaHistory(tmp_path, start).add(2, np.array([0.0, 0.0, 0.0, 9.0]), {"0.5": [(2, 0.3)]})
+
+    header, *rows = (tmp_path / TABLE).read_text().splitlines()
+    assert header.split(",")[-1] == "2.5"
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2"]
+    last = [float(share) for share in rows[-1].split(",")[1:]]
+    assert (last[0], last[-1], sum(last)) == (0.75, 0.25, 1.0)
+    assert cv2.imread(str(tmp_path / PLOT)).std() > 0
+
+
+def test_gammas_of_another_training_are_not_mixed_in(tmp_path: Path) -> None:
+    GammaHistory(tmp_path, np.ones(4)).add(1, np.ones(4), {})
+
+    GammaHistory(tmp_path, np.full(4, 3.0)).add(2, np.ones(4), {})
+
+    assert [line.split(",")[0] for line in (tmp_path / TABLE).read_text().splitlines()] == ["epoch", "0", "2"]

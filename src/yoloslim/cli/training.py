@@ -46,4 +46,5 @@ def _prunable(row: dict[str, float]) -> str:
         "/".join(f"{100 * row[f'{key}_{points}']:.0f}" for points in LOSSES) for key in ("prunable", "prunable_params")
     )
     text = f"    prunable {lanes} % of channels, {params} % of parameters at {'/'.join(LOSSES)} points of AP50"
-    return f"{text}; it has stopped growing: converged" if row["converged"] else text
+    text += f", strength {row['strength']:.3g}" if "strength" in row else ""
+    return f"{text}\n    converged: what is prunable has stopped growing" if row["converged"] else text

@@ -18,6 +18,7 @@ from yoloslim.compress.sparsity.gammas import SMALL, TINY, Channels, gammas_of
 from yoloslim.compress.sparsity.guard import has_converged, next_strength
 from yoloslim.engine.task import Row
 from yoloslim.nn.network import Network
+from yoloslim.recipes.gamma_history import GammaHistory, prunable_points
 from yoloslim.recipes.prune import composed, settings_of, unproved
 from yoloslim.recipes.schema import PruneTable
 
@@ -51,13 +52,13 @@ class Judge:
         accuracy: gives the AP50 of a network on the same pictures each time.
         pace: how often.
         epochs: of the training; the last one is always measured.
-        folder: of the run, where the gammas' distribution is kept.
+        folder: of the run, where it is kept how the gammas are spread.
     """
 
     accuracy: Callable[[Network], float]
     pace: Pace
     epochs: int
-    folder: Path | None = None
+    folder: Path
 
 
 def pace_of(pictures: int, training: int, measure_every: int) -> Pace:
@@ -106,7 +107,9 @@ class Monitor:
 
     def __init__(self, network: Network, channels: Channels, prune: PruneTable, judge: Judge) -> None:
         self._channels, self._prune, self._judge = channels, prune, judge
-        self._mean = gammas_of(network, channels).mean
+        start = gammas_of(network, channels)
+        self._mean = start.mean
+        self._history = GammaHistory(judge.folder, start.sizes)
         self._start = judge.accuracy(network)
         self._rows: Sequence[Row] = ()
 
@@ -120,14 +123,21 @@ class Monitor:
         gammas = gammas_of(network, self._channels)
         row = {"small_gammas": gammas.share_below(SMALL), "tiny_gammas": gammas.share_below(TINY)}
         row["mean_gamma"] = gammas.mean / self._mean if self._mean else 0.0
+        row |= self._accuracies(network, epoch)
+        rows = [*self._rows, {**row, "epoch": epoch}]
+        if _KEY in row:
+            row["converged"] = float(_has_converged(rows))
+        self._history.add(epoch, gammas.sizes, prunable_points(rows, tuple(LOSSES)))
+        return row
+
+    def _accuracies(self, network: Network, epoch: int) -> Row:
+        """What is measured on pictures after this epoch."""
         is_last, pace = epoch == self._judge.epochs, self._judge.pace
         measures = is_last or epoch % pace.prunable == 0
-        if measures or epoch % pace.accuracy == 0:
-            row |= {"start_map50": self._start, "subset_map50": self._judge.accuracy(network)}
-        if measures:
-            row |= prunable(network, self._prune, self._judge.accuracy, row["subset_map50"])
-            row["converged"] = float(_has_converged([*self._rows, row]))
-        return row
+        if not measures and epoch % pace.accuracy:
+            return {}
+        row = {"start_map50": self._start, "subset_map50": self._judge.accuracy(network)}
+        return row | (prunable(network, self._prune, self._judge.accuracy, row["subset_map50"]) if measures else {})
 
 
 def prunable(network: Network, table: PruneTable, accuracy: Callable[[Network], float], whole: float) -> Row:

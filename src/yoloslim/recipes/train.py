@@ -24,6 +24,7 @@ from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
 from yoloslim.engine.evaluate import Evaluation
 from yoloslim.engine.processes import started_processes
 from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.state import STATE, check_identity, load_state_file
 from yoloslim.engine.task import Batch, Hooks, Task, Trained
 from yoloslim.engine.train import train
 from yoloslim.graph.graph import Graph
@@ -71,16 +72,38 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
     Raises:
         YoloslimError: something that only shows while it runs.
     """
-    for note in model.notes:
-        _log.info("%s", note)
-    sparsity = Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
+    _tell_notes(model)
     if started_processes().rank == 0:
         write_recipe(settled(recipe, material), folder / RECIPE)
     _, trained, problems = train_model(
-        model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
+        model, material, recipe.train, folder, device=recipe.device, sparsity=_sparsity_of(recipe), watch=watch
     )
     tell(problems)
     return trained
+
+
+def rehearsed(recipe: TrainRecipe, model: Model, material: Material, folder: Path) -> TrainRecipe:
+    """Gives the recipe as ``run_training`` would write it, without training.
+
+    Raises:
+        RecipeError: the folder holds another training.
+        WeightsError: its state is damaged.
+    """
+    _tell_notes(model)
+    if (folder / STATE).exists():
+        material = _weighted(material, _training_set(model, material, recipe.train))
+        identity = _identity(model, material, (recipe.train, _sparsity_of(recipe)))
+        check_identity(load_state_file(folder / STATE), identity, folder)
+    return settled(recipe, material)
+
+
+def _tell_notes(model: Model) -> None:
+    for note in model.notes:
+        _log.info("%s", note)
+
+
+def _sparsity_of(recipe: TrainRecipe) -> Sparsity | None:
+    return Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
 
 
 def settled(recipe: TrainRecipe, material: Material) -> TrainRecipe:
@@ -131,19 +154,11 @@ def train_model(
         RecipeError: the folder holds another training, or the loss is not finite.
     """
     model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
-    graph = model.graph
-    pictures = TrainingSet(
-        material.training,
-        layout_of(graph, material.resize),
-        material.augment,
-        sampling=material.sampling,
-        loader=material.loader,
-        seed=settings.seed,
-    )
+    pictures = _training_set(model, material, settings)
     processes = started_processes()
     share = Share(processes.rank, processes.count)
     loader = training_loader(pictures, settings.batch, workers=settings.workers, share=share)
-    material = replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
+    material = _weighted(material, pictures)
     hooks = watch or Hooks()
     if sparsity is not None:
         watching = _sparse_judge(model, material, sparsity.table, settings, device, folder)
@@ -156,6 +171,22 @@ def train_model(
         _write_last_plots(judge, trained, folder / PLOTS)
         model = described()
     return with_network(model, trained.network), trained, pictures.problems
+
+
+def _training_set(model: Model, material: Material, settings: TrainSettings) -> TrainingSet:
+    return TrainingSet(
+        material.training,
+        layout_of(model.graph, material.resize),
+        material.augment,
+        sampling=material.sampling,
+        loader=material.loader,
+        seed=settings.seed,
+    )
+
+
+def _weighted(material: Material, pictures: TrainingSet) -> Material:
+    """The material with its class weights counted out."""
+    return replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
 
 
 def _sparse_judge(

@@ -1,6 +1,6 @@
 """What the penalty of sparse training adds to a training step.
 
-    python benchmarks/penalty.py
+    python benchmarks/penalty.py [NETWORK ...]
 
 Steps (forward, loss, backward, update, moving average) of each network with no penalty and with each of its kinds take
 turns, so that a slow moment of the machine meets all of them; 416 pixels, batch 8, two threads. The penalty's share is
@@ -34,8 +34,9 @@ from yoloslim.recipes.sparsity import penalised_channels
 from yoloslim.zoo.catalog import find
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORKS = {"yolov3-tiny": 20, "yolov4-tiny": 20, "yolov3tiny-mobilenetv3-small": 20}
-SIZE, BATCH, BOXES, THREADS, WARM_UP = 416, 8, 64, 2, 2
+NETWORKS = ("yolov3-tiny", "yolov4-tiny", "yolov3tiny-mobilenetv3-small")
+SIZE, BATCH, BOXES, THREADS = 416, 8, 64, 2
+WARM_UP, STEPS = 2, 10
 MOST_PERCENT = 3.0
 RATE, STRENGTH = 0.01, 0.001
 
@@ -75,18 +76,18 @@ def main() -> int:
     """Measures, prints and stores the figures, and gives the exit code."""
     torch.set_num_threads(THREADS)
     keep_large_blocks()
-    rows = [row for name, steps in NETWORKS.items() for row in compared(name, steps)]
-    about = {"size": SIZE, "batch": BATCH, "threads": THREADS, "steps": NETWORKS}
+    rows = [row for name in sys.argv[1:] or NETWORKS for row in compared(name)]
+    about = {"size": SIZE, "batch": BATCH, "threads": THREADS, "steps": STEPS}
     record = {**about, "machine": machine(), "versions": versions(), "rows": rows}
     (ROOT / "benchmarks" / "results" / "penalty.json").write_text(json.dumps(record, indent=1) + "\n")
     return int(any(row["percent"] > MOST_PERCENT for row in rows))
 
 
-def compared(name: str, steps: int) -> list[dict[str, object]]:
+def compared(name: str) -> list[dict[str, object]]:
     """Gives a row a kind of penalty: its time, that of a step without it, and the ratio of whole steps."""
     step = Step(name)
     times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in step.penalties}
-    for number in range(WARM_UP + steps):
+    for number in range(WARM_UP + STEPS):
         for kind, seconds in times.items():
             measured = step.seconds(kind)
             if number >= WARM_UP:

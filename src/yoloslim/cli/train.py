@@ -47,10 +47,11 @@ def train(
         str, typer.Option(metavar="S", help="Train sparse: strength of the penalty, as 0.001, or auto.")
     ] = "",
     penalty: Annotated[
-        Literal["normal"] | None, typer.Option(help="Method whose channels the penalty shrinks.")
+        Literal["normal", "shortcut", "layer"] | None, typer.Option(help="Which channels the penalty shrinks.")
     ] = None,
     schedule: Annotated[
-        Literal["constant", "fade"] | None, typer.Option("--penalty-schedule", help="How the penalty acts over time.")
+        Literal["constant", "decay", "per-layer", "fade"] | None,
+        typer.Option("--penalty-schedule", help="How the penalty acts over layers and time."),
     ] = None,
     save_every: Annotated[
         int | None, typer.Option(metavar="N", callback=check_count, help="Save the state every N steps too.")
@@ -92,7 +93,7 @@ def train(
         folder = _folder(out, recipe.name)
     fetch_named(session, recipe.model.weights, trust=trust)
     if dry_run:
-        return _checked(session, recipe)
+        return _checked(session, recipe, folder)
     return _run(session, recipe, folder)
 
 
@@ -118,16 +119,16 @@ def _told(session: Session, trained: Trained, folder: Path) -> Result:
     return {"run": str(folder), "epochs": len(trained.rows), "best_map50": best, "checkpoint": str(checkpoint)}
 
 
-def _checked(session: Session, recipe: TrainRecipe) -> Result:
+def _checked(session: Session, recipe: TrainRecipe, folder: Path) -> Result:
     """Everything that can be wrong before work begins, and the recipe as TOML."""
     import tomlkit
 
     from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.provenance import recipe_tables
-    from yoloslim.recipes.train import settled, starting_point
+    from yoloslim.recipes.train import rehearsed, starting_point
 
-    _, material = starting_point(recipe, network_of(recipe.model))
-    recipe = settled(recipe, material)
+    model, material = starting_point(recipe, network_of(recipe.model))
+    recipe = rehearsed(recipe, model, material, folder)
     session.print(tomlkit.dumps(recipe_tables(recipe)))
     return {"recipe": asdict(recipe)}
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -19,7 +20,16 @@ from yoloslim.engine.optimizer import MovingAverage, learning_rate, load_state, 
 from yoloslim.engine.processes import make_fabric, started_processes, with_synchronised_norms
 from yoloslim.engine.records import write_results, write_tensorboard
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.state import TrainState, load_state_file, optimizer_tensors, restore_optimizer, save_state
+from yoloslim.engine.state import (
+    STATE,
+    TrainState,
+    check_identity,
+    check_state,
+    load_state_file,
+    optimizer_tensors,
+    restore_optimizer,
+    save_state,
+)
 from yoloslim.engine.task import Batch, Hooks, Row, Task, Trained
 from yoloslim.errors import RecipeError, is_out_of_memory
 from yoloslim.graph.frozen import matching_nodes, stops_of
@@ -72,9 +82,9 @@ class _Loop:
         self.rows: list[Row] = []
 
     def run(self) -> Trained:
-        state = self.task.folder / "state.safetensors"
+        state = self.task.folder / STATE
         if state.exists():
-            self._restore(load_state_file(state))
+            self._restore(load_state_file(state), state)
         while not self._is_over():
             self._run_epoch()
         self._average()
@@ -102,9 +112,11 @@ class _Loop:
         self.epoch, self.batch = self.epoch + 1, 0
         row = {"epoch": self.epoch, "rate": self._rate(self.step - 1), **self._means(), **self.hooks.after_epoch()}
         self._average()
+        row.update(self._measured())
         row.update(self._figures())
         row["seconds"] = round(time.perf_counter() - start, 2)
         self._write(row)
+        self.hooks.on_rows(self.rows)
         self.hooks.on_row(row)
 
     def _step(self, group: Sequence[Batch]) -> None:
@@ -204,6 +216,10 @@ class _Loop:
             advice = f"batch={fits} with accumulate_to={size} learns much the same" if size > 1 else "lower the size"
             raise RecipeError(f"not enough memory for batch={size} at {width}x{height}; {advice}") from error
 
+    def _measured(self) -> Mapping[str, float]:
+        columns = self.hooks.measure(self.averaged.eval()) if self.fabric.is_global_zero else {}
+        return self.fabric.broadcast(dict(columns))
+
     def _figures(self) -> Mapping[str, float]:
         last = self.epoch == self.settings.epochs
         if self.task.evaluate is None or not (last or self.epoch % self.settings.eval_every == 0):
@@ -245,12 +261,11 @@ class _Loop:
             scaler=self.fabric.strategy.precision.state_dict(),
             identity=self.task.identity,
         )
-        save_state(self.task.folder / "state.safetensors", state)
+        save_state(self.task.folder / STATE, state)
 
-    def _restore(self, state: TrainState) -> None:
-        if state.identity != self.task.identity:
-            text = "holds the state of another training (settings, network or data changed)"
-            raise RecipeError(f"{self.task.folder}: {text}; choose another folder, or remove it to start anew")
+    def _restore(self, state: TrainState, path: Path) -> None:
+        check_identity(state, self.task.identity, self.task.folder)
+        check_state(state, self.network, path)
         load_state(self.network, _part(state.tensors, "model/"))
         self.average.tensors = {k: v.to(self.fabric.device) for k, v in _part(state.tensors, "ema/").items()}
         restore_optimizer(self.optimizer, self.network, state.tensors)
@@ -260,6 +275,7 @@ class _Loop:
         self.epoch, self.batch, self.step, self.average.steps = state.epoch, state.batch, state.step, state.ema_steps
         self.sums = dict(state.sums)
         self.rows = [dict(row) for row in state.rows]
+        self.hooks.on_rows(self.rows)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

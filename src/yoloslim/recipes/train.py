@@ -24,6 +24,7 @@ from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
 from yoloslim.engine.evaluate import Evaluation
 from yoloslim.engine.processes import started_processes
 from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.state import STATE, check_identity, load_state_file
 from yoloslim.engine.task import Batch, Hooks, Task, Trained
 from yoloslim.engine.train import train
 from yoloslim.graph.graph import Graph
@@ -33,11 +34,13 @@ from yoloslim.losses.class_weights import with_class_weights
 from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
+from yoloslim.recipes.evidence import Pictures, accuracy_on
 from yoloslim.recipes.first_batches import with_sheets
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.provenance import write_recipe
-from yoloslim.recipes.schema import TrainRecipe
-from yoloslim.recipes.sparsity import Sparsity, sparsity_hooks
+from yoloslim.recipes.schema import SparsityTable, TrainRecipe
+from yoloslim.recipes.sparse_progress import Judge, pace_of, told_pace
+from yoloslim.recipes.sparsity import Sparsity, check_penalty, sparsity_hooks
 from yoloslim.recipes.start import starting_model
 from yoloslim.report.accuracy_plots import CONFUSION, write_accuracy_plots
 from yoloslim.runtime.detector import Detector
@@ -69,16 +72,38 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
     Raises:
         YoloslimError: something that only shows while it runs.
     """
-    for note in model.notes:
-        _log.info("%s", note)
-    sparsity = Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
+    _tell_notes(model)
     if started_processes().rank == 0:
         write_recipe(settled(recipe, material), folder / RECIPE)
     _, trained, problems = train_model(
-        model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
+        model, material, recipe.train, folder, device=recipe.device, sparsity=_sparsity_of(recipe), watch=watch
     )
     tell(problems)
     return trained
+
+
+def rehearsed(recipe: TrainRecipe, model: Model, material: Material, folder: Path) -> TrainRecipe:
+    """Gives the recipe as ``run_training`` would write it, without training.
+
+    Raises:
+        RecipeError: the folder holds another training.
+        WeightsError: its state is damaged.
+    """
+    _tell_notes(model)
+    if (folder / STATE).exists():
+        material = _weighted(material, _training_set(model, material, recipe.train))
+        identity = _identity(model, material, (recipe.train, _sparsity_of(recipe)))
+        check_identity(load_state_file(folder / STATE), identity, folder)
+    return settled(recipe, material)
+
+
+def _tell_notes(model: Model) -> None:
+    for note in model.notes:
+        _log.info("%s", note)
+
+
+def _sparsity_of(recipe: TrainRecipe) -> Sparsity | None:
+    return Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
 
 
 def settled(recipe: TrainRecipe, material: Material) -> TrainRecipe:
@@ -97,6 +122,8 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
     """
     choose_device(recipe.device)
     material = material_of(recipe, graph)
+    if recipe.sparsity is not None:
+        check_penalty(graph, recipe.sparsity, recipe.train)
     return starting_model(
         sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
     ), material
@@ -127,22 +154,15 @@ def train_model(
         RecipeError: the folder holds another training, or the loss is not finite.
     """
     model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
-    graph = model.graph
-    pictures = TrainingSet(
-        material.training,
-        layout_of(graph, material.resize),
-        material.augment,
-        sampling=material.sampling,
-        loader=material.loader,
-        seed=settings.seed,
-    )
+    pictures = _training_set(model, material, settings)
     processes = started_processes()
     share = Share(processes.rank, processes.count)
     loader = training_loader(pictures, settings.batch, workers=settings.workers, share=share)
-    material = replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
+    material = _weighted(material, pictures)
     hooks = watch or Hooks()
     if sparsity is not None:
-        hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
+        watching = _sparse_judge(model, material, sparsity.table, settings, device, folder)
+        hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks, watching)
     judge = _Judge(model, material, device)
     described = cache(partial(_described, model, material))
     task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity)), described)
@@ -151,6 +171,34 @@ def train_model(
         _write_last_plots(judge, trained, folder / PLOTS)
         model = described()
     return with_network(model, trained.network), trained, pictures.problems
+
+
+def _training_set(model: Model, material: Material, settings: TrainSettings) -> TrainingSet:
+    return TrainingSet(
+        material.training,
+        layout_of(model.graph, material.resize),
+        material.augment,
+        sampling=material.sampling,
+        loader=material.loader,
+        seed=settings.seed,
+    )
+
+
+def _weighted(material: Material, pictures: TrainingSet) -> Material:
+    """The material with its class weights counted out."""
+    return replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
+
+
+def _sparse_judge(
+    model: Model, material: Material, table: SparsityTable, settings: TrainSettings, device: str, folder: Path
+) -> Judge:
+    """What measures a sparse training: the first validation pictures, about a tenth of the time."""
+    count = min(table.pictures, len(material.validation))
+    pictures = Pictures(material.training, material.validation, count, device)
+    measured = replace(model, resize=material.resize)
+    pace = pace_of(count, len(material.training), table.measure_every)
+    _log.info("%s", told_pace(pace, count))
+    return Judge(accuracy_on(measured, material.validation, pictures), pace, settings.epochs, folder)
 
 
 def layout_of(graph: Graph, resize: ResizeMode) -> Layout:

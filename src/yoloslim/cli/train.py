@@ -77,7 +77,7 @@ def train(
     out: OutFolder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print the recipe.")] = False,
 ) -> Result:
-    """Train a network from a cfg, dense or sparse, alone or from a teacher.
+    """Train a network from a cfg: dense, sparse, or taught.
 
     torchrun starts it on several GPUs or machines; then --out is needed.
     """

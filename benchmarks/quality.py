@@ -6,8 +6,9 @@
     python benchmarks/quality.py prune-coco128 --cells 'yolo-fastest*'     only cells whose name matches
 
 A cell is what the ``yoloslim`` command itself reports, with the command line, its recipe, versions, machine and seconds
-beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run. It works in ``runs/quality/``, so
-that a run that was stopped goes on. Pictures and weights are found through the environment variable YOLOSLIM_TEST_DATA.
+beside it in ``benchmarks/results/TABLE/``. Several cells may show figures of one run, or start from what was run once
+for all of them. It works in ``runs/quality/``, so that a run that was stopped goes on. Pictures and weights are found
+through the environment variable YOLOSLIM_TEST_DATA.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from environment import machine, versions
-from tables import TABLES, Cell, Table
+from tables import TABLES, Cell, Shared, Table
 
 ROOT = Path(__file__).resolve().parent.parent
+OWN = ("examples/", "benchmarks/")  # what commands name in the repository
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -74,13 +76,16 @@ def run(table: Table, cell: Cell) -> None:
     start = time.perf_counter()
     folder = ROOT / "runs" / "quality" / table.name / cell.name
     folder.mkdir(parents=True, exist_ok=True)
+    shared = prepared(table, cell.shared) if cell.shared else folder
     for command in cell.commands:
-        execute([*shlex.split(command), "--json", "report.json"], folder)
+        words = [word.replace("{shared}", str(shared)) for word in shlex.split(command)]
+        execute([*words, "--json", "report.json"], folder)
     report = json.loads((folder / "report.json").read_text())
-    recipes = [ROOT / word for command in cell.commands for word in shlex.split(command) if word.endswith(".toml")]
+    commands = [*(cell.shared.commands if cell.shared else ()), *cell.commands]
+    recipes = [ROOT / word for command in commands for word in shlex.split(command) if word.endswith(".toml")]
     record = {
         "cell": cell.name,
-        "commands": list(cell.commands),
+        "commands": commands,
         "recipes": {path.name: tomllib.loads(path.read_text()) for path in recipes},
         "seconds": round(time.perf_counter() - start, 1),
         "machine": machine(),
@@ -95,9 +100,21 @@ def run(table: Table, cell: Cell) -> None:
     shutil.rmtree(folder)
 
 
+def prepared(table: Table, shared: Shared) -> Path:
+    """Gives the folder of what several cells start from; its commands are run where that was not done before."""
+    folder = ROOT / "runs" / "quality" / table.name / shared.name
+    done = folder / "done"
+    if not done.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for command in shared.commands:
+            execute([*shlex.split(command), "--json", "report.json"], folder)
+        done.touch()
+    return folder
+
+
 def execute(words: Sequence[str], folder: Path) -> None:
     """Runs one ``yoloslim`` command in a folder; what it prints goes to ``log.txt`` there, its error is shown."""
-    expanded = [os.path.expandvars(word.replace("examples/", f"{ROOT}/examples/")) for word in words]
+    expanded = [os.path.expandvars(f"{ROOT}/{word}" if word.startswith(OWN) else word) for word in words]
     with (folder / "log.txt").open("a") as log:
         done = subprocess.run(
             [sys.executable, "-m", *expanded], cwd=folder, stdout=log, stderr=subprocess.PIPE, text=True, check=False
@@ -108,13 +125,16 @@ def execute(words: Sequence[str], folder: Path) -> None:
 
 def markdown(table: Table) -> str:
     """Gives the table as Markdown; a cell that was not run says so."""
-    lines = ["| " + " | ".join([table.corner, *table.columns]) + " |", "|" + "---|" * (len(table.columns) + 1)]
+    heads = [table.corner, *table.columns, *table.summary]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    records = {(cell.row, cell.column): read(table, cell) for cell in table.cells}
+    reports = {place: record["report"] for place, record in records.items() if record is not None}
     for row in table.rows:
         texts = [row]
         for column in table.columns:
-            cell = table.at(row, column)
-            record = read(table, cell)
-            texts.append("not run" if record is None else cell.text(record["report"]))
+            report = reports.get((row, column))
+            texts.append("not run" if report is None else table.at(row, column).text(report))
+        texts += [show(row, reports) for show in table.summary.values()]
         lines.append("| " + " | ".join(texts) + " |")
     return "\n".join(lines)
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What several cells start from.
+
+    Attributes:
+        name: also its folder's.
+        commands: ``yoloslim`` commands, run once, in that folder, which stays.
+    """
+
+    name: str
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +32,7 @@ class Cell:
         commands: ``yoloslim`` commands, run one after the other in an empty folder; the last one's report counts.
         keys: what is stored of that report.
         text: what the table shows of it.
+        shared: what must be there first; its folder is ``{shared}`` in the commands.
     """
 
     name: str
@@ -26,6 +41,11 @@ class Cell:
     commands: tuple[str, ...]
     keys: tuple[str, ...]
     text: Callable[[Report], str]
+    shared: Shared | None = None
+
+
+Reports = Mapping[tuple[str, str], Report]
+"""What has been run, by row and column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,7 @@ class Table:
 
     Attributes:
         corner: heading of the first column.
+        summary: more columns, each a text made of a row's name and all reports.
     """
 
     name: str
@@ -42,6 +63,7 @@ class Table:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
+    summary: Mapping[str, Callable[[str, Reports], str]] = field(default_factory=dict)
 
     def at(self, row: str, column: str) -> Cell:
         """Gives one cell."""
@@ -113,4 +135,71 @@ def first() -> Table:
     return Table("first", title, "data set, input", tuple(JOURNEYS), STAGES, tuple(cells))
 
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(), first())}
+TAUGHT = {
+    "alone": "",
+    "kd1": "--distill kd1",
+    "kd2": "--distill kd2",
+    "kd3": "--distill kd3",
+    "kd4": "--distill kd4",
+    "kd5": "--distill kd5",
+    "kd5, originals' scale": "--distill kd5 --distill-scale originals",
+    "binary": "--distill binary",
+    "localisation": "--distill localisation",
+    "channels": "--distill channels",
+    "masked": "--distill masked",
+    "auto": "--distill auto",
+}
+STARTS = {"teacher": "dense", "pruned": "pruned"}
+SEEDS = (0, 1, 2)
+
+
+def taught_cell(row: str, seed: int, stem: str, data: str) -> Cell:
+    """Measures a teacher, its pruned student, or what a training of 10 epochs makes of the student."""
+    recipe = f"yoloslim compress benchmarks/recipes/{stem}.toml --seed {seed} --out run"
+    shared = Shared(f"{stem}-{seed}", (recipe,))
+    teacher, student = (f"{{shared}}/run/{stage}/{stem}.safetensors" for stage in ("dense", "pruned"))
+    commands: tuple[str, ...] = ()
+    measured = f"{{shared}}/run/{STARTS.get(row)}/{stem}.safetensors"
+    if row in TAUGHT:
+        options = f"--teacher-weights {teacher} {TAUGHT[row]}" if TAUGHT[row] else ""
+        start = f"--recipe benchmarks/recipes/{stem}-student.toml --weights {student} --data {data} --seed {seed}"
+        commands, measured = (f"yoloslim train {start} {options} --out student",), "student/last.safetensors"
+    commands = (*commands, f"yoloslim eval --weights {measured} --data {data}")
+    name = f"{row.replace(', ', '-').replace(' ', '-')}-{seed}".replace("'", "")
+    return Cell(name, row, f"seed {seed}", commands, ("map50", "map"), lambda r: f"{r['map50']:.3f}", shared)
+
+
+def of_seeds(row: str, reports: Reports) -> list[float] | None:
+    """Gives AP50 of every seed of a row; None where one has not been run."""
+    found = [reports.get((row, f"seed {seed}")) for seed in SEEDS]
+    return None if any(report is None for report in found) else [report["map50"] for report in found if report]
+
+
+def mean_and_spread(row: str, reports: Reports) -> str:
+    """Shows the mean over the seeds and their standard deviation."""
+    values = of_seeds(row, reports)
+    return "not run" if values is None else f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def gap_closed(row: str, reports: Reports) -> str:
+    """Shows how much of what the teacher is ahead of the student trained alone a method makes up for."""
+    own, alone, teacher = (of_seeds(name, reports) for name in (row, "alone", "teacher"))
+    if row in ("alone", *STARTS) or own is None or alone is None or teacher is None:
+        return ""
+    gained = statistics.mean(own) - statistics.mean(alone)
+    return f"{100 * gained / (statistics.mean(teacher) - statistics.mean(alone)):.0f} %"
+
+
+def distillation(name: str, title: str, stem: str, data: str, methods: tuple[str, ...]) -> Table:
+    """A pruned YOLOv3-tiny trained alone and with each method."""
+    rows = (*STARTS, *methods)
+    cells = tuple(taught_cell(row, seed, stem, data) for row in rows for seed in SEEDS)
+    columns = tuple(f"seed {seed}" for seed in SEEDS)
+    summary = {"mean ± spread": mean_and_spread, "of the gap closed": gap_closed}
+    return Table(name, f"AP50 of a pruned YOLOv3-tiny, {title}, 10 epochs", "trained", rows, columns, cells, summary)
+
+
+FINGERS = distillation("distillation", "hand_fingers5 at 160", "fingers", "examples/hand_fingers5.yaml", tuple(TAUGHT))
+CELLS = distillation("distillation-bccd", "bccd at 320", "cells", "examples/bccd.yaml", ("alone", "binary", "auto"))
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(), first(), FINGERS, CELLS)}

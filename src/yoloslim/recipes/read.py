@@ -119,6 +119,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
         recipe = replace(recipe, finetune=replace(recipe.finetune, seed=recipe.seed))
         check_table(recipe.prune)
         _check_rounds(recipe)
+        if recipe.distill is not None and not recipe.finetune.epochs:
+            raise RecipeError("[distill] teaches the fine-tuning, of which there is none; set [finetune] epochs")
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 

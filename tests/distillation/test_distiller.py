@@ -1,6 +1,7 @@
 """A student beside its teachers: any pair of networks, in any precision, with gradients for the student alone."""
 
 from collections.abc import Collection, Mapping
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from yoloslim.compress.distillation.distiller import Distiller
 from yoloslim.compress.distillation.maps import Aligned
-from yoloslim.compress.distillation.methods import METHODS, TERMS, Weighted, weighted_terms
+from yoloslim.compress.distillation.methods import METHODS, ORIGINALS, TERMS, Method, Weighted, weighted_terms
 from yoloslim.compress.distillation.teacher import FileTeacher, NetworkTeacher, Seen, Teacher
 from yoloslim.errors import DataError, RecipeError
 from yoloslim.graph.from_cfg import parse_cfg
@@ -214,6 +215,11 @@ def test_weights_replace_those_of_the_method_and_add_terms() -> None:
 
     assert {name: weighted.weight for name, weighted in terms.items()} == {"boxes": 1.0, "channels": 0.5}
     assert terms["channels"].term.temperature == 2.0
+
+
+def test_every_method_that_can_be_asked_for_is_there() -> None:
+    assert set(METHODS) == set(get_args(Method))
+    assert set(ORIGINALS) < set(METHODS)
 
 
 def pruned_tiny() -> Graph:

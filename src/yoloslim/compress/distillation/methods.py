@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from yoloslim.compress.distillation.term import Reduction, Term
 from yoloslim.compress.distillation.terms.binary import BinaryClasses, BinaryObjectness
@@ -98,6 +98,3 @@ def _set(term: Term, scale: Reduction, temperature: float) -> Term:
     values: dict[str, Any] = {"reduction": scale} | ({"temperature": temperature} if temperature else {})
     own = {field.name for field in fields(term)}  # type: ignore[arg-type]
     return replace(term, **{name: value for name, value in values.items() if name in own})  # type: ignore[type-var]
-
-
-assert set(METHODS) == set(get_args(Method))

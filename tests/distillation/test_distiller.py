@@ -213,7 +213,7 @@ def test_settings_that_mean_nothing_are_refused(arguments: tuple[object, ...], m
 def test_weights_replace_those_of_the_method_and_add_terms() -> None:
     terms = weighted_terms("kd3", "mean", {"scores": 0.0, "channels": 0.5}, 2.0)
 
-    assert {name: weighted.weight for name, weighted in terms.items()} == {"boxes": 1.0, "channels": 0.5}
+    assert {name: weighted.weight for name, weighted in terms.items()} == {"boxes": 4.0, "channels": 0.5}
     assert terms["channels"].term.temperature == 2.0
 
 

@@ -137,6 +137,16 @@ def test_cells_near_objects_are_those_whose_anchors_overlap_them() -> None:
     assert 1 < expected.sum() < 16
 
 
+def test_crowded_pictures_are_looked_at_in_parts() -> None:
+    targets = torch.rand(150, 6, generator=torch.Generator().manual_seed(0)) * 0.3 + 0.1
+    targets[:, 0] = torch.arange(150) % 3
+
+    whole = near_objects(targets, OWN, STRIDE, (3, 8, 8))
+
+    alone = [near_objects(target[None], OWN, STRIDE, (3, 8, 8)) for target in targets]
+    assert torch.equal(whole, torch.stack(alone).amax(0))
+
+
 def iou(box: list[float], column: int, row: int, anchor: tuple[float, float]) -> float:
     """Of a box, shares of a 64-pixel picture, with an anchor on the centre of a cell of 16 pixels."""
     x, y, width, height = (64 * value for value in box)

@@ -31,16 +31,16 @@ TERMS: Mapping[str, Term] = {
 """Every term by name."""
 
 METHODS: Mapping[Method, Mapping[str, float]] = {
-    "kd1": {"outputs": 1.0},
-    "kd2": {"scores": 1.0, "truth_boxes": 1.0},
-    "kd3": {"scores": 1.0, "boxes": 1.0},
-    "kd4": {"scores": 1.0, "boxes": 1.0, "attention": 1.0},
-    "kd5": {"scores": 1.0, "boxes": 1.0, "near_attention": 1.0},
-    "binary": {"objectness": 0.5, "classes": 1.0},
-    "localisation": {"localisation": 2.0},
-    "channels": {"channels": 1.0},
-    "masked": {"near_features": 1.0},
-    "auto": {"objectness": 0.5, "classes": 1.0, "localisation": 2.0},
+    "kd1": {"outputs": 4.0},
+    "kd2": {"scores": 4.0, "truth_boxes": 4.0},
+    "kd3": {"scores": 4.0, "boxes": 4.0},
+    "kd4": {"scores": 4.0, "boxes": 4.0, "attention": 4.0},
+    "kd5": {"scores": 4.0, "boxes": 4.0, "near_attention": 4.0},
+    "binary": {"objectness": 2.0, "classes": 4.0},
+    "localisation": {"localisation": 6.0},
+    "channels": {"channels": 4.0},
+    "masked": {"near_features": 4.0},
+    "auto": {"objectness": 2.0, "classes": 4.0, "localisation": 6.0},
 }
 """Weights of each method's terms, for means."""
 

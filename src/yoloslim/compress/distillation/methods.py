@@ -36,11 +36,11 @@ METHODS: Mapping[Method, Mapping[str, float]] = {
     "kd3": {"scores": 4.0, "boxes": 4.0},
     "kd4": {"scores": 4.0, "boxes": 4.0, "attention": 4.0},
     "kd5": {"scores": 4.0, "boxes": 4.0, "near_attention": 4.0},
-    "binary": {"objectness": 2.0, "classes": 4.0},
-    "localisation": {"localisation": 6.0},
+    "binary": {"objectness": 3.0, "classes": 12.0},
+    "localisation": {"localisation": 8.0},
     "channels": {"channels": 4.0},
     "masked": {"near_features": 4.0},
-    "auto": {"objectness": 2.0, "classes": 4.0, "localisation": 6.0},
+    "auto": {"objectness": 3.0, "classes": 12.0, "localisation": 8.0},
 }
 """Weights of each method's terms, for means."""
 

@@ -22,7 +22,8 @@ class TrainState:
     """A training between two steps of the optimiser.
 
     Attributes:
-        tensors: ``model/...``, ``ema/...``, ``optimizer/<parameter>/<slot>``, and ``rng/torch``, a row a process.
+        tensors: ``model/...``, ``ema/...``, ``optimizer/<parameter>/<slot>``, ``probes/...`` of what learns beside the
+            network, and ``rng/torch``, a row a process.
         epoch: epochs done.
         batch: batches done of the epoch that has begun; 0 between two epochs.
         step: optimiser steps done.

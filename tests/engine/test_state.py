@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from yoloslim.engine.state import STATE, TrainState, check_identity, check_state, load_state_file, save_state
 from yoloslim.errors import RecipeError, WeightsError
@@ -38,7 +38,7 @@ def test_a_state_that_is_whole_is_taken(tmp_path: Path) -> None:
 
     found = load_state_file(tmp_path / STATE)
 
-    check_state(found, network(), tmp_path / STATE)
+    check_state(found, network(), nn.ModuleDict(), network(), tmp_path / STATE)
     check_identity(found, "this one", tmp_path)
     assert (found.epoch, found.rows) == (1, ({"epoch": 1},))
 
@@ -89,7 +89,7 @@ def test_tensors_of_another_network_are_told_by_name() -> None:
         with pytest.raises(
             WeightsError, match=rf"^x: .* another network, or damaged \({name} does not fit\); put a copy"
         ):
-            check_state(replace(whole, tensors=tensors), network(), Path("x"))
+            check_state(replace(whole, tensors=tensors), network(), nn.ModuleDict(), network(), Path("x"))
 
 
 def test_the_state_of_another_training_is_refused() -> None:

@@ -96,17 +96,22 @@ def check_identity(state: TrainState, identity: str, folder: Path) -> None:
         raise RecipeError(f"{folder}: {text}; choose another folder, or remove it to start anew")
 
 
-def check_state(state: TrainState, network: nn.Module, path: Path) -> None:
+def check_state(state: TrainState, network: nn.Module, probes: nn.Module, learner: nn.Module, path: Path) -> None:
     """Makes sure that a state has the tensors of a network and its training.
+
+    Args:
+        probes: what learns beside the network.
+        learner: what the optimiser's buffers are named by: the network, or both.
 
     Raises:
         WeightsError: some are missing, of another shape, or of another network.
     """
-    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    needed = {f"{part}/{name}": shape for part in ("model", "ema") for name, shape in shapes.items()}
+    parts = {"model": network, "ema": network, "probes": probes}
+    needed = {f"{part}/{name}": tensor.shape for part in parts for name, tensor in parts[part].state_dict().items()}
+    learns = {name for name, _ in learner.named_parameters()}
     wrong = [name for name, shape in needed.items() if name not in state.tensors or state.tensors[name].shape != shape]
-    wrong += [name for name in state.tensors if name.startswith(("model/", "ema/")) and name not in needed]
-    wrong += [name for name in state.tensors if name.startswith("optimizer/") and name.split("/")[1] not in shapes]
+    wrong += [name for name in state.tensors if name.partition("/")[0] in parts and name not in needed]
+    wrong += [name for name in state.tensors if name.startswith("optimizer/") and name.split("/")[1] not in learns]
     wrong += [] if "rng/torch" in state.tensors else ["rng/torch"]
     if wrong:
         raise _damaged(path, f"one of another network, or damaged ({wrong[0]} does not fit)")

@@ -286,7 +286,7 @@ class _Loop:
 
     def _restore(self, state: TrainState, path: Path) -> None:
         check_identity(state, self.task.identity, self.task.folder)
-        check_state(state, self.network, path)
+        check_state(state, self.network, self._probes(), self.learner, path)
         load_state(self.network, _part(state.tensors, "model/"))
         load_state(self._probes(), _part(state.tensors, "probes/"))
         self.average.tensors = {k: v.to(self.fabric.device) for k, v in _part(state.tensors, "ema/").items()}

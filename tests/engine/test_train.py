@@ -355,3 +355,18 @@ def test_what_a_hook_does_to_the_average_is_what_training_gives(tmp_path: Path) 
     trained = train(network(), task(tmp_path), replace(SETTINGS, epochs=1), device="cpu", hooks=Hooks(on_average=empty))
 
     assert not trained.network.get_parameter("000_convolutional.norm.weight").any()
+
+
+def test_a_hook_measures_the_average_and_hears_every_row_also_when_training_goes_on(tmp_path: Path) -> None:
+    heard: list[list[float]] = []
+    hooks = Hooks(
+        measure=lambda made: {"gammas": float(made.get_parameter("000_convolutional.norm.weight").detach().sum())},
+        on_rows=lambda rows: heard.append([row["gammas"] for row in rows]),
+    )
+
+    first = train(network(), task(tmp_path), SETTINGS, device="cpu", hooks=hooks)
+    train(network(), task(tmp_path), SETTINGS, device="cpu", hooks=hooks)  # it is over: nothing is trained again
+
+    sums = [row["gammas"] for row in first.rows]
+    assert sums[-1] == float(first.network.get_parameter("000_convolutional.norm.weight").detach().sum())
+    assert heard == [sums[: count + 1] for count in range(len(sums))] + [sums]

@@ -13,7 +13,7 @@ from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
 from yoloslim.recipes.gamma_history import PLOT, TABLE, GammaHistory
-from yoloslim.recipes.schema import PruneTable
+from yoloslim.recipes.schema import PruneTable, SparsityTable
 from yoloslim.recipes.sparse_progress import LOSSES, Pace, pace_of, prunable, strength_after
 from yoloslim.recipes.sparsity import learning_channels, penalised_channels
 
@@ -81,13 +81,17 @@ def test_a_strength_is_left_alone_while_there_is_no_accuracy_to_guard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "training", "every", "expected"),
-    [(64, 292, 0, Pace(6, 2)), (64, 292, 1, Pace(1, 2)), (64, 10**5, 0, Pace(1, 1))],
+    ("table", "training", "expected"),
+    [
+        (SparsityTable(), 292, Pace(6, 2)),
+        (SparsityTable(measure_every=1), 292, Pace(1, 2)),
+        (SparsityTable(), 10**5, Pace(1, 1)),
+        (SparsityTable(strength=0.1), 292, Pace(6, 6)),
+        (SparsityTable(schedule="fade"), 292, Pace(6, 6)),
+    ],
 )
-def test_measurements_take_about_a_tenth_of_a_training(
-    pictures: int, training: int, every: int, expected: Pace
-) -> None:
-    assert pace_of(pictures, training, every) == expected
+def test_measurements_take_about_a_tenth_of_a_training(table: SparsityTable, training: int, expected: Pace) -> None:
+    assert pace_of(table, 64, training) == expected
 
 
 def sparse_network(zeros: int) -> Network:

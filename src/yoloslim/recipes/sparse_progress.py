@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +19,7 @@ from yoloslim.engine.task import Row
 from yoloslim.nn.network import Network
 from yoloslim.recipes.gamma_history import GammaHistory, prunable_points
 from yoloslim.recipes.prune import composed, settings_of, unproved
-from yoloslim.recipes.schema import PruneTable
-
-_log = logging.getLogger(__name__)
+from yoloslim.recipes.schema import PruneTable, SparsityTable
 
 LOSSES: Mapping[str, float] = {"0": 0.0, "0.5": 0.005, "1": 0.01, "2": 0.02}
 """Points of AP50, and AP50 from 0 to 1, that what can be pruned is measured for."""
@@ -61,16 +58,17 @@ class Judge:
     folder: Path
 
 
-def pace_of(pictures: int, training: int, measure_every: int) -> Pace:
-    """Gives how often to measure so that it takes about a tenth of a training.
+def pace_of(table: SparsityTable, pictures: int, training: int) -> Pace:
+    """Gives how often to measure so that it takes about a tenth of a training, unless the user says how often.
 
     Args:
         pictures: that are measured on.
         training: pictures of an epoch.
-        measure_every: epochs between two measurements, where the user says so; else 0.
     """
     epoch = max(1, training) * _STEP_COST * _BUDGET
-    return Pace(measure_every or math.ceil((LOOKS + 1) * pictures / epoch), math.ceil(2 * pictures / epoch))
+    prunable = table.measure_every or math.ceil((LOOKS + 1) * pictures / epoch)
+    is_guarded = table.strength == "auto" and table.schedule != "fade"
+    return Pace(prunable, math.ceil(2 * pictures / epoch) if is_guarded else prunable)
 
 
 def told_pace(pace: Pace, pictures: int) -> str:

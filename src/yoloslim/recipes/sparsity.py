@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,8 +32,6 @@ from yoloslim.nn.network import Network
 from yoloslim.recipes.prune import planned
 from yoloslim.recipes.schema import PruneTable, SparsityTable
 from yoloslim.recipes.sparse_progress import Judge, Monitor, strength_after
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +82,7 @@ def sparsity_hooks(
     table = sparsity.table
     if table.schedule == "fade":
         channels = doomed_channels(network, sparsity.prune)
-        hooks = _fade_hooks(Fade(network, channels, steps), watch)
-        return _measured(hooks, Monitor(network, channels, sparsity.prune, judge))
+        return _measured(_fade_hooks(Fade(network, channels, steps), watch), network, channels, sparsity, judge)
     channels = learning_channels(network.graph, table.penalty, settings)
     penalty = GammaPenalty(network, channels, 0.0, SCHEDULES[table.schedule])
     rates = [learning_rate(step, steps, settings, started_processes().count) for step in range(steps)]
@@ -94,7 +90,7 @@ def sparsity_hooks(
     penalty.strength = _strength(penalty, table, rates)
     first = FirstSteps(max(rates, default=0.0), steps)
     hooks = _steered(_penalty_hooks(penalty, first, watch), penalty, table)
-    return _measured(hooks, Monitor(network, channels, sparsity.prune, judge))
+    return _measured(hooks, network, channels, sparsity, judge)
 
 
 def learning_channels(graph: Graph, penalty: str, settings: TrainSettings) -> Channels:
@@ -177,8 +173,11 @@ def _penalty_hooks(penalty: GammaPenalty, first: FirstSteps, watch: Hooks) -> Ho
     return replace(watch, after_step=after_step, on_average=on_average)
 
 
-def _measured(hooks: Hooks, monitor: Monitor) -> Hooks:
-    """Hooks with the columns of a monitor added."""
+def _measured(hooks: Hooks, network: Network, channels: Channels, sparsity: Sparsity, judge: Judge) -> Hooks:
+    """Hooks with the columns of a monitor added, in the process that is asked for them."""
+    if started_processes().rank:
+        return hooks
+    monitor = Monitor(network, channels, sparsity.prune, judge)
 
     def measure(network: Network) -> Row:
         return {**monitor.columns(network), **hooks.measure(network)}

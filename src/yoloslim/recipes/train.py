@@ -211,7 +211,7 @@ def _sparse_judge(
     count = min(table.pictures, len(material.validation))
     pictures = Pictures(material.training, material.validation, count, device)
     measured = replace(model, resize=material.resize)
-    pace = pace_of(count, len(material.training), table.measure_every)
+    pace = pace_of(table, count, len(material.training))
     _log.info("%s", told_pace(pace, count))
     return Judge(accuracy_on(measured, material.validation, pictures), pace, settings.epochs, folder)
 

@@ -85,7 +85,7 @@ class AugmentSettings:
     translate: float = 0.1
     scale: float = 0.5
     shear: float = 0.0
-    mosaic: float = 0.5
+    mosaic: float = 0.0
     mixup: float = 0.0
     cutout: float = 0.0
     cutout_size: float = 0.3

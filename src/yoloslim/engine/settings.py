@@ -74,7 +74,7 @@ class TrainSettings:
     batch: int = 16
     accumulate_to: int = 0
     optimizer: Optimizer = "sgd"
-    learning_rate: float = 0.01
+    learning_rate: float = 0.04
     schedule: Schedule = "cosine"
     final_rate: float = 0.05
     milestones: tuple[float, ...] = (0.8, 0.9)

@@ -65,7 +65,7 @@ class LossSettings:
     objectness: float = 0.05
     classes: float = 2.0
     iou: IouKind = "ciou"
-    assignment: Assignment = "threshold"
+    assignment: Assignment = "dynamic"
     anchor_threshold: float = 0.213
     ignore_threshold: float = 1.0
     truth_threshold: float = 1.0

@@ -11,7 +11,7 @@ from yoloslim.cli import main
 
 COMMANDS = [
     *("demo", "train", "tune", "compress", "zoo", "cfg", "info", "check", "why", "anchors"),
-    *("eval", "detect", "prune", "export", "convert", "plan diff"),
+    *("eval", "detect", "prune", "quantize", "export", "convert", "plan diff"),
     *("data list", "data fetch", "data convert", "data check", "data stats"),
 ]
 

@@ -28,6 +28,7 @@ from yoloslim.cli.info import info
 from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.plan import diff
 from yoloslim.cli.prune import prune
+from yoloslim.cli.quantize import quantize
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.train import train
 from yoloslim.cli.tune import tune
@@ -57,6 +58,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "eval": evaluate,
     "detect": detect,
     "prune": prune,
+    "quantize": quantize,
     "export": export,
     "convert": convert,
 }

@@ -10,6 +10,7 @@ from yoloslim.boxes.placement import ResizeMode
 from yoloslim.compress.pruning.methods import Over
 from yoloslim.compress.pruning.reduction import Normalize, Reduction
 from yoloslim.compress.pruning.scores import Score
+from yoloslim.compress.quantization.observers import Name as Observer
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.batches import LoaderSettings
 from yoloslim.data.sampling import SamplingSettings
@@ -128,6 +129,49 @@ class PruneTable:
     rounds: int = 1
     pictures: int = 128
     candidates: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeTable:
+    """``[quantize]``: the network on integers.
+
+    Attributes:
+        target: what it is to run on, ``for`` in a recipe; decides where values are rounded.
+        mode: ``ptq``: the weights stay, ranges are measured on training pictures; ``qat``: it is trained with its
+            rounding, from there.
+        scheme: how ranges come about.
+        weight_bits: of a weight; the target's when 0.
+        activation_bits: of a value between layers; the target's when 0.
+        power_of_two: whether scales are powers of two.
+        fold_bn: whether training folds batch-norm into the weights that it rounds. Without training it always is.
+        observer: from values to ranges.
+        pictures: how many training pictures ranges are measured on.
+        equalize: whether channels are brought to like ranges first.
+        correct_bias: whether biases take back what rounding adds on average.
+        adaround: steps in which each layer learns which way to round its weights; 0 rounds to the nearest.
+        keep_float: patterns of convolutions that are not rounded, or ``auto``: as few as lose no more than
+            ``map_drop``.
+        map_drop: AP50 that may be lost, for ``auto``.
+        epochs: of the training of ``qat``.
+        learning_rate: of that training.
+    """
+
+    target: str = "onnxruntime"
+    mode: Literal["ptq", "qat"] = "ptq"
+    scheme: Literal["google"] = "google"
+    weight_bits: int = 0
+    activation_bits: int = 0
+    power_of_two: bool = False
+    fold_bn: bool = True
+    observer: Observer = "mse"
+    pictures: int = 128
+    equalize: bool = True
+    correct_bias: bool = False
+    adaround: int = 0
+    keep_float: tuple[str, ...] | Literal["auto"] = ()
+    map_drop: float = 0.005
+    epochs: int = 10
+    learning_rate: float = 0.001
 
 
 @dataclass(frozen=True, slots=True)

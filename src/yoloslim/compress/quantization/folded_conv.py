@@ -42,6 +42,7 @@ class FoldedConv(ConvBlock):
         source: the quantizer of what it reads.
 
     Attributes:
+        sums: passes the sums on, before they are rounded: a place for hooks.
         has_frozen_statistics: whether training folds the running statistics and leaves them alone.
     """
 
@@ -52,6 +53,7 @@ class FoldedConv(ConvBlock):
         channels = self.conv.out_channels if weights.axis is not None else 1
         self.rounded_weight = WeightQuantizer(weights, channels)
         self.rounded_sum = RangeQuantizer(before) if before is not None else None
+        self.sums = nn.Identity()
         self.has_frozen_statistics = False
         self._source = (source,)  # in a tuple, so that torch does not count its tensors twice
 
@@ -62,19 +64,18 @@ class FoldedConv(ConvBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives the activated map, ``(B, C, H, W) -> (B, filters, H', W')``."""
-        y = self.sums(x)
+        y = self.sums(self._convolved_on_codes(x))
         if self.rounded_sum is not None:
             y = self.rounded_sum(y)
         return self.blur(self.activation(y))  # type: ignore[no-any-return]
 
-    def sums(self, x: Tensor) -> Tensor:
-        """Gives the convolution of the input with rounded weights and biases, (B, filters, H', W')."""
+    def _convolved_on_codes(self, x: Tensor) -> Tensor:
         weight, bias = self._training_fold(x) if self._learns_statistics else self.folded()
         self.rounded_weight.learn(weight)
         grid = self._weight_grid(bias)
         weight = fake_quantized(weight, grid, self.rounded_weight.spec)
         bias = fake_quantized(bias, self._bias_grid(grid), _BIAS)
-        return self._convolved(x, weight, bias)
+        return self.convolved(x, weight, bias)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Gives weight and bias that do the batch-norm's work too, by its running statistics."""
@@ -100,7 +101,7 @@ class FoldedConv(ConvBlock):
     def _training_fold(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Folds the statistics that the batch gives, and moves the running ones towards them."""
         assert self.norm is not None
-        maps = self._convolved(x, self.conv.weight, None).float()
+        maps = self.convolved(x, self.conv.weight, None).float()
         mean, var = maps.mean((0, 2, 3)), maps.var((0, 2, 3), unbiased=False)
         count = maps.numel() // maps.shape[1]
         with torch.no_grad():
@@ -109,7 +110,8 @@ class FoldedConv(ConvBlock):
             cast(Tensor, self.norm.running_var).lerp_(var * (count / max(1, count - 1)), momentum)
         return _folded(self.conv.weight, self.norm, mean, var)
 
-    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Gives the convolution of the input with other weights, nothing rounded."""
         conv = self.conv
         return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 

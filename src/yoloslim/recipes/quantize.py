@@ -1,0 +1,131 @@
+"""Quantization without training as one workflow: fold, equalise, place, calibrate, correct."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from yoloslim.compress.quantization.adaround import with_learned_rounding
+from yoloslim.compress.quantization.calibrate import calibrated
+from yoloslim.compress.quantization.correct_bias import with_corrected_biases
+from yoloslim.compress.quantization.equalize import equalized
+from yoloslim.compress.quantization.errors import layer_sqnr
+from yoloslim.compress.quantization.fold_norms import with_folded_norms
+from yoloslim.compress.quantization.network import QuantizedNetwork
+from yoloslim.compress.quantization.place import Placement, convolutions, place
+from yoloslim.compress.quantization.sensitivity import fewest_in_float
+from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.targets import find_target
+from yoloslim.errors import DataError, RecipeError
+from yoloslim.graph.graph import Graph
+from yoloslim.nn.network import Network
+from yoloslim.recipes.schema import QuantizeTable
+
+_MOST_AT_ONCE = 16  # pictures that means are taken of, all maps of a layer in memory
+_MEASURED = 4  # pictures that the error of layers is measured on
+
+Accuracy = Callable[[Network], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What quantization gives.
+
+    Attributes:
+        network: on integers.
+        exact: the float network that it rounds.
+        sqnr_db: of each convolution on integers, all layers rounded.
+        kept: convolutions that stay in float.
+        sensitivity: AP50 with that one convolution in float, by name, where it was asked for.
+    """
+
+    network: QuantizedNetwork
+    exact: Network
+    sqnr_db: Mapping[str, float]
+    kept: tuple[str, ...]
+    sensitivity: Mapping[str, float]
+
+
+def quantize(
+    network: Network, table: QuantizeTable, batches: Sequence[Tensor], accuracy: Accuracy | None = None
+) -> Quantized:
+    """Gives a float network on integers, without training.
+
+    Args:
+        batches: training pictures, prepared as for evaluation, shape (B, C, H, W), RGB in 0..1.
+        accuracy: gives the AP50 of a network, for ``keep_float = "auto"``.
+
+    Raises:
+        RecipeError: the table asks for what cannot be.
+        TargetError: the target cannot run the network.
+        DataError: there is no picture.
+    """
+    placement_of(table, network.graph)
+    if not batches:
+        raise DataError("quantize measures ranges on training pictures, found none: give --data with a training split")
+    exact = with_folded_norms(network)
+    exact = equalized(exact) if table.equalize else exact
+    kept, sensitivity = kept_in_float(table, exact.graph), {}
+    made = _rounded(exact, table, kept, batches)
+    if table.keep_float == "auto":
+        if accuracy is None:
+            raise RecipeError("keep_float = auto compares AP50, found no pictures to measure it on: add --data FILE")
+        chosen = fewest_in_float(
+            made, exact, accuracy, table.map_drop, lambda names: _rounded(exact, table, names, batches)
+        )
+        made, kept, sensitivity = chosen.network, chosen.kept, dict(chosen.sensitivity)
+    errors = layer_sqnr(made, exact, [torch.cat(list(batches))[:_MEASURED]])
+    return Quantized(made, exact, errors, tuple(kept), sensitivity)
+
+
+def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ()) -> Placement:
+    """Gives what a table asks of the plan, whose target can run it.
+
+    Raises:
+        RecipeError: no such target or bits, or nothing is left to quantize.
+        TargetError: the target cannot run the network.
+    """
+    target = find_target(table.target)
+    asked = Placement(
+        table.target,
+        table.scheme,
+        _spec(target.weights, table.weight_bits, table),
+        _spec(target.activations, table.activation_bits, table),
+        tuple(kept) or kept_in_float(table, graph),
+    )
+    place(graph, asked)
+    return asked
+
+
+def kept_in_float(table: QuantizeTable, graph: Graph) -> tuple[str, ...]:
+    """Gives the convolutions that the patterns of a table name.
+
+    Raises:
+        RecipeError: a pattern names none.
+    """
+    if table.keep_float == "auto":
+        return ()
+    names = list(convolutions(graph))
+    for pattern in table.keep_float:
+        if not fnmatch.filter(names, pattern):
+            raise RecipeError(f"keep_float: no convolution matches '{pattern}'; they are {names[0]} to {names[-1]}")
+    return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in table.keep_float))
+
+
+def _spec(spec: QuantSpec, bits: int, table: QuantizeTable) -> QuantSpec:
+    return replace(spec, bits=bits or spec.bits, scale="power_of_two" if table.power_of_two else spec.scale)
+
+
+def _rounded(
+    exact: Network, table: QuantizeTable, kept: Collection[str], batches: Sequence[Tensor]
+) -> QuantizedNetwork:
+    plan = place(exact.graph, placement_of(table, exact.graph, kept))
+    made = calibrated(exact, plan, batches, table.observer)
+    some = torch.cat(list(batches))[:_MOST_AT_ONCE]
+    if table.adaround:
+        made = with_learned_rounding(made, exact, some, table.adaround)
+    return with_corrected_biases(made, exact, some) if table.correct_bias else made

@@ -53,7 +53,7 @@ def quantize(
     observer: Annotated[
         Literal["min-max", "moving-average", "percentile", "entropy", "mse"],
         typer.Option(help="From values to ranges."),
-    ] = "mse",
+    ] = "percentile",
     pictures: Annotated[
         int, typer.Option(metavar="N", callback=check_count, help="Training pictures that ranges are measured on.")
     ] = 128,

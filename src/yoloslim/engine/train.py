@@ -75,6 +75,7 @@ class _Loop:
         state = self.task.folder / "state.safetensors"
         if state.exists():
             self._restore(load_state_file(state))
+        self.hooks.on_start(self.step)
         while not self._is_over():
             self._run_epoch()
         self._average()

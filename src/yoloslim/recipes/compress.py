@@ -20,25 +20,28 @@ from yoloslim.files import remove_leftovers, write_atomically
 from yoloslim.graph.cost import Cost, total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
+from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
-from yoloslim.recipes.evidence import Pictures, evidence_of
+from yoloslim.recipes.evidence import Pictures, accuracy_on, evidence_of
 from yoloslim.recipes.export import export, random_batch
 from yoloslim.recipes.latency import median_ms
 from yoloslim.recipes.material import material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
+from yoloslim.recipes.quantize import placement_of, quantize
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
-from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.schema import QuantizeTable, Recipe
 from yoloslim.recipes.sparsity import Sparsity
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
-from yoloslim.runtime.load import Model, load
-from yoloslim.runtime.save import save_all
+from yoloslim.runtime.load import Model, load, with_network
+from yoloslim.runtime.save import checkpoint_of, save_all
 from yoloslim.runtime.torch_backend import TorchBackend, choose_device
+from yoloslim.weights.checkpoint import save_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +82,8 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
     choose_device(recipe.device)
     names = material_of(recipe, graph).training.names
     model = starting_model(sized(graph, recipe.data), recipe.model.weights, names, recipe.seed)
+    if recipe.quantize is not None:
+        placement_of(recipe.quantize, model.graph)
     if not needs_pictures(recipe.prune):  # a target that cannot be reached is not worth training for
         planned(model.network, recipe.prune)
     return model
@@ -110,6 +115,8 @@ class _Road:
         self._do_rounds()
         if recipe.finetune.epochs:
             self._do("finetuned", lambda folder: self._train(folder, "finetuned", recipe.finetune))
+        if recipe.quantize is not None:
+            self._do("quantized", self._quantize)
         for kind in recipe.export.formats:
             self._do("exported", lambda folder, kind=kind: self._export(folder, kind))  # type: ignore[misc]
         write_result_page(self.folder, self.recipe, self.stages, self.material)
@@ -166,6 +173,33 @@ class _Road:
         pruned = prune(network, found.plan, folding=table.fold, batches=batches)
         save_plan(found.plan, self.model.graph, trace_lanes(self.model.graph), folder)
         return self._kept(pruned_model(self.model, pruned.network, found.plan), folder, name)
+
+    def _quantize(self, folder: Path) -> Stage:
+        table = self.recipe.quantize
+        assert table is not None
+        if table.mode == "qat":
+            settings = replace(self.recipe.train, epochs=table.epochs, learning_rate=table.learning_rate)
+            arguments = {
+                "device": self.recipe.device,
+                "quantize": table,
+                "watch": self.watch.hooks("quantized", settings),
+            }
+            model, _, problems = train_model(self.model, self.material, settings, folder, **arguments)  # type: ignore[arg-type]
+            tell(problems)
+        else:
+            model = with_network(self.model, self._rounded(table))
+        path = folder / f"{self.recipe.name}.safetensors"
+        save_checkpoint(path, checkpoint_of(replace(model, resize=self.recipe.data.resize)))
+        backend = TorchBackend(model.network, choose_device(self.recipe.device))
+        figures = measure(model, self.material, self.recipe.device)
+        return self._stage("quantized", model, path, (figures["map50"], figures["map"]), backend)
+
+    def _rounded(self, table: QuantizeTable) -> Network:
+        material, shape = self.material, self.model.graph.input_shape
+        batches = list(picture_batches(material.training, table.pictures, shape, self.model.resize, 8))
+        pictures = Pictures(material.training, material.validation, table.pictures, self.recipe.device)
+        accuracy = accuracy_on(self.model, material.validation, pictures)
+        return quantize(self.model.network, table, batches, accuracy).network
 
     def _kept(self, model: Model, folder: Path, name: str) -> Stage:
         """Writes a model as cfg, weights and checkpoint, and measures it."""

@@ -23,6 +23,7 @@ from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.faults import first_fault
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
+from yoloslim.recipes.quantized_training import check_trained
 from yoloslim.recipes.schema import LossTable, PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -96,7 +97,7 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
 
 def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recipe:
     """Gives the recipe of parsed tables; ``where`` is for messages, ``name`` the recipe's where it has none."""
-    tables = _expanded({"name": name, **tables}, where)
+    tables = _with_target(_expanded({"name": name, **tables}, where))
     _check_keys(tables, Recipe, where, "")
     merged = {**tables, "finetune": {**tables.get("train", {}), **tables.get("finetune", {})}}
     recipe = _validated(_RECIPE, merged, where)
@@ -104,6 +105,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
         recipe = replace(recipe, finetune=replace(recipe.finetune, seed=recipe.seed))
         check_table(recipe.prune)
         _check_rounds(recipe)
+        if recipe.quantize is not None and recipe.quantize.mode == "qat":
+            check_trained(recipe.quantize, recipe.train)
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 
@@ -114,12 +117,14 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
     Raises:
         RecipeError: a key is unknown (the nearest known one is named), or a value is wrong.
     """
-    expanded = _expanded(dict(tables), where)
+    expanded = _with_target(_expanded(dict(tables), where))
     _check_keys(expanded, TrainRecipe, where, "")
     recipe = _validated(_TRAIN_RECIPE, expanded, where)
     with _at(where):
         if recipe.sparsity is not None:
             _check_sparse_training(recipe.sparsity, recipe.prune)
+        if recipe.quantize is not None:
+            check_trained(recipe.quantize, recipe.train)
     return recipe
 
 
@@ -220,6 +225,14 @@ def _apply(tables: dict[str, Any], change: str) -> None:
         if not isinstance(tables, dict):
             raise RecipeError(f"--set {change}: {section} is no section")
     tables[last] = value
+
+
+def _with_target(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables with ``[quantize] for`` under the name that Python can have for it."""
+    quantize = tables.get("quantize")
+    if not isinstance(quantize, dict) or "for" not in quantize:
+        return tables
+    return {**tables, "quantize": {"target" if key == "for" else key: value for key, value in quantize.items()}}
 
 
 def _expanded(value: Any, where: str) -> Any:

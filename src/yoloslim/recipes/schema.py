@@ -163,7 +163,7 @@ class QuantizeTable:
     activation_bits: int = 0
     power_of_two: bool = False
     fold_bn: bool = True
-    observer: Observer = "mse"
+    observer: Observer = "percentile"
     pictures: int = 128
     equalize: bool = True
     correct_bias: bool = False
@@ -190,6 +190,7 @@ class TrainRecipe:
         seed: of every random choice.
         device: torch device, or ``auto``.
         sparsity: what makes channels removable meanwhile; its ``epochs`` are those of ``train``. None trains dense.
+        quantize: the rounding that it is trained with, for as long and as fast as ``train`` says. None trains in float.
         prune: the pruning that a sparse training prepares; ``fade`` needs its percent or target.
     """
 
@@ -200,6 +201,7 @@ class TrainRecipe:
     seed: int = 0
     device: str = "auto"
     sparsity: SparsityTable | None = None
+    quantize: QuantizeTable | None = None
     prune: PruneTable = field(default_factory=PruneTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
@@ -290,6 +292,7 @@ class Recipe:
         device: torch device, or ``auto``.
         train: the dense training; ``epochs = 0`` takes the weights as they are.
         finetune: training after pruning; what it leaves out is as in ``train``.
+        quantize: how the network comes to integers, before it is exported; None leaves it in float.
     """
 
     name: str
@@ -304,4 +307,5 @@ class Recipe:
     sparsity: SparsityTable = field(default_factory=SparsityTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
+    quantize: QuantizeTable | None = None
     export: ExportTable = field(default_factory=ExportTable)

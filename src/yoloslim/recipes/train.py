@@ -16,6 +16,7 @@ from torch import Tensor
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
+from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.data.annotations import Problem
 from yoloslim.data.batches import Share
 from yoloslim.data.fingerprints import fingerprints_of, with_fingerprints
@@ -35,8 +36,11 @@ from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.first_batches import with_sheets
 from yoloslim.recipes.material import Material, material_of, sized
+from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import write_recipe
-from yoloslim.recipes.schema import TrainRecipe
+from yoloslim.recipes.quantize import placement_of
+from yoloslim.recipes.quantized_training import first_pictures, quantization_hooks, trainable
+from yoloslim.recipes.schema import QuantizeTable, TrainRecipe
 from yoloslim.recipes.sparsity import Sparsity, sparsity_hooks
 from yoloslim.recipes.start import starting_model
 from yoloslim.report.accuracy_plots import CONFUSION, write_accuracy_plots
@@ -75,7 +79,14 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
     if started_processes().rank == 0:
         write_recipe(settled(recipe, material), folder / RECIPE)
     _, trained, problems = train_model(
-        model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
+        model,
+        material,
+        recipe.train,
+        folder,
+        device=recipe.device,
+        sparsity=sparsity,
+        quantize=recipe.quantize,
+        watch=watch,
     )
     tell(problems)
     return trained
@@ -97,6 +108,8 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
     """
     choose_device(recipe.device)
     material = material_of(recipe, graph)
+    if recipe.quantize is not None:
+        placement_of(recipe.quantize, graph)
     return starting_model(
         sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
     ), material
@@ -116,9 +129,12 @@ def train_model(
     *,
     device: str = "auto",
     sparsity: Sparsity | None = None,
+    quantize: QuantizeTable | None = None,
     watch: Hooks | None = None,
 ) -> tuple[Model, Trained, tuple[Problem, ...]]:
-    """Trains a model, sparse where asked for, and gives it with its figures and what was wrong with the pictures.
+    """Trains a model and gives it with its figures and what was wrong with the pictures.
+
+    It is trained sparse, or with rounding, where asked for.
 
     The folder holds what ``engine.train`` leaves there; a training that was interrupted goes on.
 
@@ -126,7 +142,7 @@ def train_model(
         DataError: no picture can be trained on.
         RecipeError: the folder holds another training, or the loss is not finite.
     """
-    model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
+    model = with_network(model, _own_network(model, material, quantize))
     graph = model.graph
     pictures = TrainingSet(
         material.training,
@@ -143,14 +159,25 @@ def train_model(
     hooks = watch or Hooks()
     if sparsity is not None:
         hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
+    if isinstance(model.network, QuantizedNetwork):
+        hooks = quantization_hooks(model.network, settings.epochs * settings.steps_per_epoch(len(loader)), hooks)
     judge = _Judge(model, material, device)
     described = cache(partial(_described, model, material))
-    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity)), described)
+    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity, quantize)), described)
     trained = train(model.network, task, settings, device=device, hooks=hooks)
     if processes.rank == 0:
         _write_last_plots(judge, trained, folder / PLOTS)
         model = described()
     return with_network(model, trained.network), trained, pictures.problems
+
+
+def _own_network(model: Model, material: Material, quantize: QuantizeTable | None) -> Network:
+    """A copy that training may change in place, with rounding where asked for."""
+    if quantize is None:
+        return copy.deepcopy(model.network)
+    shape, count = model.graph.input_shape, first_pictures(quantize)
+    batches = list(picture_batches(material.training, count, shape, material.resize, 8))
+    return trainable(copy.deepcopy(model.network), quantize, batches)
 
 
 def layout_of(graph: Graph, resize: ResizeMode) -> Layout:
@@ -235,7 +262,7 @@ def _write_last_plots(judge: _Judge, trained: Trained, folder: Path) -> None:
 
 def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
     """A digest of what decides the outcome; a run of another digest is not continued."""
-    settings, sparsity = about
+    settings, sparsity, quantize = about
     parts = {
         "cfg": to_cfg(model.graph),
         "settings": asdict(settings),
@@ -245,6 +272,7 @@ def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
         "loader": asdict(replace(material.loader, cache="off", cache_gb=0.0)),  # what is kept decides nothing
         "resize": material.resize,
         "sparsity": asdict(sparsity) if sparsity else None,
+        "quantize": asdict(quantize) if quantize else None,
         "pictures": [str(sample.path) for sample in material.training.samples],
     }
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

@@ -41,6 +41,7 @@ _LOW_ENDS = np.concatenate([_NARROWINGS, np.linspace(0.18, 0.0, 10)])  # almost 
 _WIDER = 1.42  # reaches the next power of two
 _ROUNDS = 3  # of narrowing one end, then the other
 _ENTROPY_STEPS = 64
+_ENTROPY_BINS = 2048
 
 
 def min_max(seen: Statistics, spec: QuantSpec) -> Range:
@@ -94,7 +95,9 @@ def entropy(seen: Statistics, spec: QuantSpec) -> Range:
 
     The range is narrowed in proportion (Migacz, 8-bit inference with TensorRT, 2017); values outside count at its ends.
     """
-    centres, counts = seen.centres, seen.counts / max(1.0, seen.counts.sum())
+    coarse = (_ENTROPY_BINS, -1)
+    centres = seen.centres.reshape(coarse).mean(1)
+    counts = seen.counts.reshape(coarse).sum(1) / max(1.0, seen.counts.sum())
     shares = np.linspace(1.0, 0.1, _ENTROPY_STEPS)
     return min(
         (Range(seen.low * share, seen.high * share) for share in shares),

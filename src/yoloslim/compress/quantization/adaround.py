@@ -66,7 +66,7 @@ def _learn(conv: FoldedConv, read: Tensor, wanted: Tensor, steps: int) -> None:
         loss = F.mse_loss(sums, wanted[picture : picture + 1]) / wanted.var().clamp(min=1e-12)
         loss = loss + _undecided(up, step / steps)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
         codes = (down + (_soft(choice) >= 0.5) + zero_point).clamp(spec.low, spec.high)

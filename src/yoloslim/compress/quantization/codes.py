@@ -108,6 +108,6 @@ class _StraightThrough(torch.autograd.Function):
         return codes.clamp_(spec.low, spec.high).sub_(zero_point).mul_(scale)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (inside,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return gradient * inside, None, None

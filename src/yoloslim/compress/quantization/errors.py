@@ -23,8 +23,8 @@ def layer_sqnr(network: QuantizedNetwork, exact: Network, batches: Sequence[Tens
     """
     powers = {name: [0.0, 0.0] for name in network.plan.kernels}
     for batch in batches:
-        for image in batch.split(1):
-            _add(powers, network, exact, image)
+        for index in range(len(batch)):
+            _add(powers, network, exact, batch[index : index + 1])
     return {name: _decibels(signal, noise) for name, (signal, noise) in powers.items()}
 
 

@@ -58,9 +58,9 @@ def percentile(seen: Statistics, spec: QuantSpec) -> Range:
     """Gives the range that leaves out an equal share of the values at each end, ``KEPT_SHARE`` inside."""
     shares = np.cumsum(seen.counts) / max(1.0, seen.counts.sum())
     outside = (1 - KEPT_SHARE) / 2
-    first, last = np.searchsorted(shares, outside), np.searchsorted(shares, 1 - outside)
+    first, last = (int(np.searchsorted(shares, share)) for share in (outside, 1 - outside))
     width = (seen.high - seen.low) / BINS
-    return Range(seen.low + float(first) * width, seen.low + float(min(last + 1, BINS)) * width)
+    return Range(seen.low + first * width, seen.low + min(last + 1, BINS) * width)
 
 
 def mse(seen: Statistics, spec: QuantSpec) -> Range:

@@ -43,9 +43,9 @@ class QuantSpec:
     @property
     def low(self) -> int:
         """The lowest code."""
-        return -(2 ** (self.bits - 1)) if self.signed else 0
+        return -(1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def high(self) -> int:
         """The highest code."""
-        return self.low + 2**self.bits - 1
+        return self.low + (1 << self.bits) - 1

@@ -39,7 +39,7 @@ class Statistics:
     def centres(self) -> NDArray[np.float64]:
         """The middle of each part, shape (BINS,)."""
         width = (self.high - self.low) / BINS
-        return self.low + (np.arange(BINS) + 0.5) * width
+        return np.asarray(self.low + (np.arange(BINS) + 0.5) * width, np.float64)
 
 
 class Extremes:

@@ -117,3 +117,18 @@ def test_a_rounding_that_onnx_has_not_is_refused(tiny: Callable[..., Graph], ran
 
     with pytest.raises(TargetError, match="ONNX rounds half_even, this network was quantized with half_away"):
         model_of(made)
+
+
+def test_weights_of_four_bits_take_half_a_byte(tiny: Callable[..., Graph], quantize) -> None:
+    network = quantize(tiny(*SECTIONS), Placement(weight_bits={"002_convolutional": 4}))
+
+    model = model_of(network)
+
+    kinds = {t.name: (t.data_type, len(t.raw_data)) for t in model.graph.initializer if t.name.endswith("l.weight")}
+    assert kinds["002_convolutional.weight"] == (onnx.TensorProto.INT4, 8 * 8 * 9 // 2)
+    assert kinds["000_convolutional.weight"] == (onnx.TensorProto.INT8, 8 * 3 * 9)
+    images = noise(network.graph)
+    found = run_once(model.SerializeToString(), {"images": images.numpy()}, optimised=False, threads=1)
+    with torch.no_grad():
+        expected = network(images)[0].numpy()
+    assert float(np.abs(found["007_yolo"] - expected).max()) < 0.05 * float(np.abs(expected).max())

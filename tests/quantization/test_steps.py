@@ -11,9 +11,11 @@ from yoloslim.compress.quantization.correct_bias import sum_means, with_correcte
 from yoloslim.compress.quantization.equalize import equalized, free_stretches
 from yoloslim.compress.quantization.errors import layer_sqnr
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
+from yoloslim.compress.quantization.mixed import bits_within
 from yoloslim.compress.quantization.place import Placement, place
 from yoloslim.compress.quantization.sensitivity import fewest_in_float
 from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
 from yoloslim.zoo.catalog import find, networks
@@ -144,6 +146,19 @@ def test_errors_of_layers_are_those_of_their_bits(tiny: Callable[..., Graph], ra
 
     assert found == sorted(found, reverse=True)
     assert 8 < found[0] - found[2] < 32  # 6 dB a bit, less what the picture's own codes cost
+
+
+def test_layers_go_to_four_bits_until_the_weights_fit(tiny: Callable[..., Graph], random_network) -> None:
+    state = random_network(tiny(LEAKY, RELU)).state_dict()
+    weights = {name.split(".")[0]: tensor for name, tensor in state.items() if name.endswith("conv.weight")}
+    spec = QuantSpec(symmetric=True, axis=0)
+
+    found = [bits_within(weights, spec, share) for share in (0.25, 0.2, 0.125)]
+
+    assert [len(chosen) for chosen in found] == [0, 1, 3]
+    assert list(found[1]) == ["001_convolutional"]  # most bytes for its error
+    with pytest.raises(RecipeError, match=r"4 bits everywhere take 0\.125 of the float weights, asked for 0\.1"):
+        bits_within(weights, spec, 0.1)
 
 
 def test_the_most_sensitive_layer_goes_to_float_first(tiny: Callable[..., Graph], random_network) -> None:

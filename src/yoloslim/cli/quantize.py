@@ -49,6 +49,12 @@ def quantize(
     scheme: Annotated[Literal["google"], typer.Option(help="How ranges come about.")] = "google",
     weight_bits: Bits = 0,
     activation_bits: ActivationBits = 0,
+    size_share: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", callback=check_share, help="Bytes of the float weights that may remain; uses 4 bits."
+        ),
+    ] = 0.0,
     power_of_two: PowerOfTwo = False,
     observer: Annotated[
         Literal["min-max", "moving-average", "percentile", "entropy", "mse"],
@@ -98,6 +104,7 @@ def quantize(
         scheme=scheme,
         weight_bits=weight_bits,
         activation_bits=activation_bits,
+        size_share=size_share,
         power_of_two=power_of_two,
         observer=observer,
         pictures=pictures,

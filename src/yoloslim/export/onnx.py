@@ -18,7 +18,7 @@ from yoloslim import __version__
 from yoloslim.compress.quantization.integers import Integers
 from yoloslim.errors import BackendMissing, TargetError
 from yoloslim.export.onnx_ops import to_onnx
-from yoloslim.export.onnx_quantized import QuantizedWriter
+from yoloslim.export.onnx_quantized import OPSET_OF_FOUR_BITS, QuantizedWriter, is_packed, packed
 from yoloslim.export.onnx_writer import NodeWriter, OnnxNode, Value
 from yoloslim.files import write_atomically
 from yoloslim.graph.graph import IMAGE, Graph
@@ -72,6 +72,8 @@ def onnx_model(description: Description, tensors: Tensors, integers: Integers | 
     """
     _check(description.graph, tensors)
     nodes, constants = written_nodes(description.graph, tensors, integers)
+    if integers is not None:
+        constants = packed(nodes, constants, integers)
     model: onnx.ModelProto = _model(description, nodes, constants)
     _package().checker.check_model(model, full_check=True)
     return model
@@ -144,7 +146,8 @@ def plain_model(
         [_tensor_info(name, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    opset, ir_version = (OPSET_OF_FOUR_BITS, 10) if any(map(is_packed, constants.values())) else (OPSET, IR_VERSION)
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
 
 
 def _tensor_info(name: str, shape: tuple[int, ...]) -> Any:

@@ -5,16 +5,21 @@ Runtimes take an operator between such pairs as one on integers. A float runtime
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.compress.quantization.integers import Integers, MapCodes
 from yoloslim.errors import TargetError
-from yoloslim.export.onnx_writer import NodeWriter
+from yoloslim.export.onnx_writer import NodeWriter, OnnxNode
+
+OPSET_OF_FOUR_BITS = 21
+"""The first with weights of half a byte."""
 
 _FULL_BITS = 8
+_HALF_BITS = 4
 
 
 class QuantizedWriter(NodeWriter):
@@ -70,3 +75,23 @@ class QuantizedWriter(NodeWriter):
         scale_name = self.constant(f"{self.name}.{key}_scale", scale)
         along = {"axis": 0} if scale.ndim else {}
         return self.add("DequantizeLinear", name, scale_name, **along)
+
+
+def packed(
+    nodes: Sequence[OnnxNode], constants: Mapping[str, NDArray[Any]], integers: Integers
+) -> dict[str, NDArray[Any]]:
+    """Gives the constants with two weights of up to 4 bits in a byte.
+
+    They stay bytes where the network has an operator that is another one since then (ReduceMax, opset 18).
+    """
+    if any(node.kind == "ReduceMax" for node in nodes):
+        return dict(constants)
+    import ml_dtypes  # comes with onnx
+
+    few = {f"{name}.weight" for name, kernel in integers.kernels.items() if kernel.spec.bits <= _HALF_BITS}
+    return {name: values.astype(ml_dtypes.int4) if name in few else values for name, values in constants.items()}
+
+
+def is_packed(values: NDArray[Any]) -> bool:
+    """Whether a constant has two values a byte."""
+    return values.dtype.name == "int4"

@@ -15,6 +15,7 @@ from yoloslim.compress.quantization.correct_bias import with_corrected_biases
 from yoloslim.compress.quantization.equalize import equalized
 from yoloslim.compress.quantization.errors import layer_sqnr
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
+from yoloslim.compress.quantization.mixed import bits_within
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, convolutions, place
 from yoloslim.compress.quantization.sensitivity import fewest_in_float
@@ -120,10 +121,19 @@ def _spec(spec: QuantSpec, bits: int, table: QuantizeTable) -> QuantSpec:
     return replace(spec, bits=bits or spec.bits, scale="power_of_two" if table.power_of_two else spec.scale)
 
 
+def _within_size(asked: Placement, table: QuantizeTable, exact: Network) -> Placement:
+    """The placement with fewer bits for some layers, where the weights are to fit a size."""
+    if not table.size_share or asked.weights is None:
+        return asked
+    names = place(exact.graph, asked).kernels
+    weights = {name: exact.state_dict()[f"{name}.conv.weight"] for name in names}
+    return replace(asked, weight_bits=bits_within(weights, asked.weights, table.size_share))
+
+
 def _rounded(
     exact: Network, table: QuantizeTable, kept: Collection[str], batches: Sequence[Tensor]
 ) -> QuantizedNetwork:
-    plan = place(exact.graph, placement_of(table, exact.graph, kept))
+    plan = place(exact.graph, _within_size(placement_of(table, exact.graph, kept), table, exact))
     made = calibrated(exact, plan, batches, table.observer)
     some = torch.cat(list(batches))[:_MOST_AT_ONCE]
     if table.adaround:

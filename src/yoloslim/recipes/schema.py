@@ -142,6 +142,7 @@ class QuantizeTable:
         scheme: how ranges come about.
         weight_bits: of a weight; the target's when 0.
         activation_bits: of a value between layers; the target's when 0.
+        size_share: bytes of the weights, as a share of those in float; layers go to 4 bits until they fit. 0 for any.
         power_of_two: whether scales are powers of two.
         fold_bn: whether training folds batch-norm into the weights that it rounds. Without training it always is.
         observer: from values to ranges.
@@ -161,6 +162,7 @@ class QuantizeTable:
     scheme: Literal["google"] = "google"
     weight_bits: int = 0
     activation_bits: int = 0
+    size_share: float = 0.0
     power_of_two: bool = False
     fold_bn: bool = True
     observer: Observer = "percentile"

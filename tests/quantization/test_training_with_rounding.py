@@ -219,6 +219,7 @@ pictures = 4
         load(Path(stages[3]["path"] if "path" in stages[3] else stages[3]["checkpoint"]), None).network,
         QuantizedNetwork,
     )
+    assert ("<h2>Integers</h2>" in Path("run/report.html").read_text()) == (mode == "ptq")
     assert 'for = "onnxruntime"' in Path("run/recipe.toml").read_text()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -95,6 +96,7 @@ def quantize(
     from yoloslim.recipes.quantize import placement_of
     from yoloslim.recipes.quantize import quantize as quantize_network
     from yoloslim.recipes.schema import QuantizeTable
+    from yoloslim.report.quantization_plots import write_quantization_plots
     from yoloslim.runtime.load import require_float, with_network
     from yoloslim.runtime.save import checkpoint_of
     from yoloslim.weights.checkpoint import save_checkpoint
@@ -130,12 +132,14 @@ def quantize(
     after = _accuracy(session, made, tested, batch, "after")
     checkpoint = folder / f"{weights.stem}-quantized.safetensors"
     save_checkpoint(checkpoint, checkpoint_of(made))
+    plots = write_quantization_plots(folder, found.layers)
     result = {
         "target": target,
         "map50": {"before": before, "after": after},
         "layers": _layers(found),
         "kept_float": list(found.kept),
         "checkpoint": str(checkpoint),
+        "plots": [str(plot) for plot in plots],
     }
     _show(session, result)
     return result
@@ -155,11 +159,12 @@ def _accuracy(session: Session, model: Model, dataset: Dataset, batch: int, when
 def _layers(found: Quantized) -> list[dict[str, Any]]:
     """A row for each convolution on integers; an error of nothing has no decibels."""
     rows = []
-    for name, conv in found.network.folded_convs().items():
-        decibels, spec = found.sqnr_db[name], conv.rounded_weight.spec
-        row = {"name": name, "sqnr_db": decibels if abs(decibels) < float("inf") else None, "bits": spec.bits}
-        row["bytes"] = conv.conv.weight.numel() * spec.bits // 8 + 4 * conv.conv.out_channels
-        rows.append({**row, **({"map50_in_float": found.sensitivity[name]} if name in found.sensitivity else {})})
+    for layer in found.layers:
+        decibels = layer.sqnr_db if math.isfinite(layer.sqnr_db) else None
+        bits = found.network.plan.kernels[layer.name].bits
+        row = {"name": layer.name, "sqnr_db": decibels, "bits": bits, "bytes": layer.bytes}
+        alone = {"map50_in_float": found.sensitivity[layer.name]} if layer.name in found.sensitivity else {}
+        rows.append({**row, **alone})
     return rows
 
 
@@ -172,4 +177,4 @@ def _show(session: Session, result: Result) -> None:
     session.print(table(("layers with the largest error", "SQNR, dB", "bits"), rows))
     session.print(f"integers    {len(result['layers'])} convolutions, {len(result['kept_float'])} kept in float")
     session.print(f"AP50        {share(result['map50']['before'])} -> {share(result['map50']['after'])}")
-    session.print(f"checkpoint  {result['checkpoint']}")
+    session.print(f"checkpoint  {result['checkpoint']}\nplots       {', '.join(result['plots'])}")

@@ -20,7 +20,6 @@ from yoloslim.files import remove_leftovers, write_atomically
 from yoloslim.graph.cost import Cost, total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
-from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, accuracy_on, evidence_of
 from yoloslim.recipes.export import export, random_batch
@@ -29,13 +28,14 @@ from yoloslim.recipes.material import material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
-from yoloslim.recipes.quantize import placement_of, quantize
+from yoloslim.recipes.quantize import Quantized, placement_of, quantize
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import QuantizeTable, Recipe
 from yoloslim.recipes.sparsity import Sparsity
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
+from yoloslim.report.quantization_plots import write_quantization_plots
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
 from yoloslim.runtime.load import Model, load, with_network
@@ -187,19 +187,21 @@ class _Road:
             model, _, problems = train_model(self.model, self.material, settings, folder, **arguments)  # type: ignore[arg-type]
             tell(problems)
         else:
-            model = with_network(self.model, self._rounded(table))
+            found = self._rounded(table)
+            write_quantization_plots(folder, found.layers)
+            model = with_network(self.model, found.network)
         path = folder / f"{self.recipe.name}.safetensors"
         save_checkpoint(path, checkpoint_of(replace(model, resize=self.recipe.data.resize)))
         backend = TorchBackend(model.network, choose_device(self.recipe.device))
         figures = measure(model, self.material, self.recipe.device)
         return self._stage("quantized", model, path, (figures["map50"], figures["map"]), backend)
 
-    def _rounded(self, table: QuantizeTable) -> Network:
+    def _rounded(self, table: QuantizeTable) -> Quantized:
         material, shape = self.material, self.model.graph.input_shape
         batches = list(picture_batches(material.training, table.pictures, shape, self.model.resize, 8))
         pictures = Pictures(material.training, material.validation, table.pictures, self.recipe.device)
         accuracy = accuracy_on(self.model, material.validation, pictures)
-        return quantize(self.model.network, table, batches, accuracy).network
+        return quantize(self.model.network, table, batches, accuracy)
 
     def _kept(self, model: Model, folder: Path, name: str) -> Stage:
         """Writes a model as cfg, weights and checkpoint, and measures it."""

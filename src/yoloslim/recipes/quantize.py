@@ -15,6 +15,7 @@ from yoloslim.compress.quantization.correct_bias import with_corrected_biases
 from yoloslim.compress.quantization.equalize import equalized
 from yoloslim.compress.quantization.errors import layer_sqnr
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
+from yoloslim.compress.quantization.folded_conv import FoldedConv
 from yoloslim.compress.quantization.mixed import bits_within
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, convolutions, place
@@ -25,6 +26,7 @@ from yoloslim.errors import DataError, RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
 from yoloslim.recipes.schema import QuantizeTable
+from yoloslim.report.quantization_plots import Histogram, LayerPlot, histogram
 
 _MOST_AT_ONCE = 16  # pictures that means are taken of, all maps of a layer in memory
 _MEASURED = 4  # pictures that the error of layers is measured on
@@ -39,14 +41,14 @@ class Quantized:
     Attributes:
         network: on integers.
         exact: the float network that it rounds.
-        sqnr_db: of each convolution on integers, all layers rounded.
+        layers: error, size and values of each convolution on integers, all layers rounded.
         kept: convolutions that stay in float.
         sensitivity: AP50 with that one convolution in float, by name, where it was asked for.
     """
 
     network: QuantizedNetwork
     exact: Network
-    sqnr_db: Mapping[str, float]
+    layers: tuple[LayerPlot, ...]
     kept: tuple[str, ...]
     sensitivity: Mapping[str, float]
 
@@ -79,8 +81,44 @@ def quantize(
             made, exact, accuracy, table.map_drop, lambda names: _rounded(exact, table, names, batches)
         )
         made, kept, sensitivity = chosen.network, chosen.kept, dict(chosen.sensitivity)
-    errors = layer_sqnr(made, exact, [torch.cat(list(batches))[:_MEASURED]])
-    return Quantized(made, exact, errors, tuple(kept), sensitivity)
+    layers = layer_plots(made, exact, torch.cat(list(batches)))
+    return Quantized(made, exact, tuple(layers), tuple(kept), sensitivity)
+
+
+def layer_plots(network: QuantizedNetwork, exact: Network, images: Tensor) -> list[LayerPlot]:
+    """Gives error, size and values of every convolution on integers.
+
+    Args:
+        exact: the float network.
+        images: shape (B, C, H, W), RGB in 0..1; the first few are looked at.
+    """
+    some = images[:_MEASURED]
+    errors = layer_sqnr(network, exact, [some])
+    values = _codes_and_outputs(network, exact, some)
+    return [
+        LayerPlot(name, errors[name], conv.bytes, _weight_histogram(conv), values[name])
+        for name, conv in network.folded_convs().items()
+    ]
+
+
+def _codes_and_outputs(network: QuantizedNetwork, exact: Network, images: Tensor) -> dict[str, Histogram | None]:
+    found: dict[str, Histogram | None] = dict.fromkeys(network.plan.kernels)
+
+    def see(name: str, x: Tensor) -> Tensor:
+        if name in found and name in network.plan.edges:
+            quantizer = network.scale(network.plan.edges[name])
+            found[name] = histogram(x.numpy(), float(quantizer.low.min()), float(quantizer.high.max()))
+        return x
+
+    with torch.inference_mode():
+        exact(images, see)
+    return found
+
+
+def _weight_histogram(conv: FoldedConv) -> Histogram:
+    weight, _ = conv.folded()
+    low, high = (float(end) for end in (conv.rounded_weight.low.min(), conv.rounded_weight.high.max()))
+    return histogram(weight.detach().numpy(), low, high)
 
 
 def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ()) -> Placement:

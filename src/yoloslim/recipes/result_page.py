@@ -63,7 +63,8 @@ def write_result_page(folder: Path, recipe: Recipe, stages: Sequence[Stage], mat
         assert loaded.picture is not None
         drawn = [_drawn(loaded.picture, found([loaded.picture])[0], material.validation.names) for found in detectors]
         pairs.append(Pair(loaded.sample.path.name, *drawn))
-    write_page(folder / "report.html", recipe.name, [asdict(stage) for stage in stages], curves, pairs)
+    rows, plots = [asdict(stage) for stage in stages], sorted((folder / "quantized").glob("*.png"))
+    write_page(folder / "report.html", recipe.name, rows, curves, pairs, plots=plots)
 
 
 def _drawn(picture: Picture, found: Detections, names: Sequence[str]) -> Picture:

@@ -62,6 +62,11 @@ class FoldedConv(ConvBlock):
         """The quantizer of what it reads."""
         return self._source[0]
 
+    @property
+    def bytes(self) -> int:
+        """Of its weights, by their bits, and biases."""
+        return -(-self.conv.weight.numel() * self.rounded_weight.spec.bits // 8) + 4 * self.conv.out_channels
+
     def forward(self, x: Tensor) -> Tensor:
         """Gives the activated map, ``(B, C, H, W) -> (B, filters, H', W')``."""
         y = self.sums(self._convolved_on_codes(x))

@@ -77,7 +77,10 @@ def test_auto_keeps_nothing_in_float_where_nothing_is_lost(run: Any, tiny: tuple
     assert run("quantize", *tiny, "--data", data, "--keep-float", "auto", "--map-drop", 1).json["kept_float"] == []
 
 
-@pytest.mark.parametrize("option", [["--adaround", 3], ["--correct-bias"], ["--no-equalize"], ["--power-of-two"]])
+@pytest.mark.parametrize(
+    "option",
+    [["--adaround", 3], ["--correct-bias"], ["--no-equalize"], ["--power-of-two"], ["--symmetric", "--no-per-channel"]],
+)
 def test_every_step_can_be_asked_for(run: Any, tiny: tuple[object, ...], data: Path, option: list[object]) -> None:
     assert run("quantize", *tiny, "--data", data, *option).code == 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from yoloslim.cli import main
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
+from yoloslim.recipes import quantized_training, train
 from yoloslim.recipes.quantized_training import check_trained, quantization_hooks, trainable
 from yoloslim.recipes.schema import QuantizeTable
 from yoloslim.runtime.load import load
@@ -31,13 +35,17 @@ def noise(graph: Graph) -> list[torch.Tensor]:
     return [torch.rand(4, *graph.input_shape, generator=torch.Generator().manual_seed(5))]
 
 
-def test_ranges_are_frozen_before_statistics(tiny: Callable[..., Graph], random_network) -> None:
-    network = trainable(random_network(tiny(LEAKY, RELU)), QuantizeTable(), noise(tiny(LEAKY, RELU)))
+def test_ranges_are_frozen_before_statistics_and_that_of_the_image_always(
+    tiny: Callable[..., Graph], random_network
+) -> None:
+    network = trainable(random_network(tiny(LEAKY, RELU)), QuantizeTable(), noise(tiny(LEAKY, RELU))).train()
+    network(noise(network.graph)[0] / 2)
+    assert (float(network.scale("image").low), float(network.scale("image").high)) == (0, 1)
     seen: list[tuple[int, float]] = []
     hooks = quantization_hooks(network, 10, Hooks(after_step=lambda done, rate: seen.append((done, rate))))
 
     def frozen() -> tuple[bool, bool]:
-        scales = [network.scale(name).is_frozen for name in network.plan.scales]
+        scales = [network.scale(name).is_frozen for name in network.plan.scales if name != "image"]
         return all(scales), all(conv.has_frozen_statistics for conv in network.folded_convs().values())
 
     hooks.on_start(0)
@@ -98,10 +106,6 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Types ``yoloslim ARGUMENTS... --json FILE`` in the test's own folder and gives the JSON."""
-    import json
-
-    from yoloslim.cli import main
-
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> dict[str, Any]:
@@ -171,13 +175,9 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(run: Any, data: Path, monkey
         if done == 6:
             raise Stopped
 
-    from yoloslim.recipes import quantized_training, train
-
     original = quantized_training.quantization_hooks
 
     def stopping(network: QuantizedNetwork, steps: int, watch: Hooks) -> Hooks:
-        from dataclasses import replace
-
         return original(network, steps, replace(watch, after_step=lambda done, rate: stop(network, done)))
 
     monkeypatch.setattr(train, "quantization_hooks", stopping)
@@ -224,8 +224,6 @@ pictures = 4
 
 
 def test_bits_without_rounding_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    from yoloslim.cli import main
-
     monkeypatch.chdir(tmp_path)
 
     assert main(["train", "--cfg", "my.cfg", "--data", "x.yaml", "--weight-bits", "4"]) == 2

@@ -56,6 +56,8 @@ def quantize(
             metavar="SHARE", callback=check_share, help="Bytes of the float weights that may remain; uses 4 bits."
         ),
     ] = 0.0,
+    per_channel: Annotated[bool, typer.Option(help="A scale for the weights of each output channel.")] = True,
+    symmetric: Annotated[bool, typer.Option("--symmetric", help="Codes between layers lie around 0.")] = False,
     power_of_two: PowerOfTwo = False,
     observer: Annotated[
         Literal["min-max", "moving-average", "percentile", "entropy", "mse"],
@@ -107,6 +109,8 @@ def quantize(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
         size_share=size_share,
+        per_channel=per_channel,
+        symmetric=symmetric,
         power_of_two=power_of_two,
         observer=observer,
         pictures=pictures,

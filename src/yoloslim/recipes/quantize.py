@@ -21,7 +21,7 @@ from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, convolutions, place
 from yoloslim.compress.quantization.sensitivity import fewest_in_float
 from yoloslim.compress.quantization.spec import QuantSpec
-from yoloslim.compress.quantization.targets import find_target
+from yoloslim.compress.quantization.targets import Target, find_target
 from yoloslim.errors import DataError, RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
@@ -132,8 +132,8 @@ def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ())
     asked = Placement(
         table.target,
         table.scheme,
-        _spec(target.weights, table.weight_bits, table),
-        _spec(target.activations, table.activation_bits, table),
+        replace(_spec(target.weights, table.weight_bits, table), axis=0 if table.per_channel else None),
+        _spec(_maps(target, table), table.activation_bits, table),
         tuple(kept) or kept_in_float(table, graph),
     )
     place(graph, asked)
@@ -153,6 +153,11 @@ def kept_in_float(table: QuantizeTable, graph: Graph) -> tuple[str, ...]:
         if not fnmatch.filter(names, pattern):
             raise RecipeError(f"keep_float: no convolution matches '{pattern}'; they are {names[0]} to {names[-1]}")
     return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in table.keep_float))
+
+
+def _maps(target: Target, table: QuantizeTable) -> QuantSpec:
+    """The codes of values between layers, before their bits and scales are set."""
+    return replace(target.activations, signed=True, symmetric=True) if table.symmetric else target.activations
 
 
 def _spec(spec: QuantSpec, bits: int, table: QuantizeTable) -> QuantSpec:

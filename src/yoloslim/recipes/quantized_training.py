@@ -67,10 +67,8 @@ def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> H
     """
 
     def freeze(done: int) -> None:
-        for _, quantizer in network.quantizers():
-            quantizer.is_frozen = done >= RANGES_UNTIL * steps
+        network.freeze_ranges(done >= RANGES_UNTIL * steps)
         for conv in network.folded_convs().values():
-            conv.rounded_weight.is_frozen = False  # the range of weights is that of the weights
             conv.has_frozen_statistics = done >= STATISTICS_UNTIL * steps
 
     def on_start(done: int) -> None:

@@ -143,6 +143,8 @@ class QuantizeTable:
         weight_bits: of a weight; the target's when 0.
         activation_bits: of a value between layers; the target's when 0.
         size_share: bytes of the weights, as a share of those in float; layers go to 4 bits until they fit. 0 for any.
+        per_channel: whether the weights of each output channel have a scale of their own, not those of a layer one.
+        symmetric: whether codes of values between layers lie around 0, not where their range does.
         power_of_two: whether scales are powers of two.
         fold_bn: whether training folds batch-norm into the weights that it rounds. Without training it always is.
         observer: from values to ranges.
@@ -163,6 +165,8 @@ class QuantizeTable:
     weight_bits: int = 0
     activation_bits: int = 0
     size_share: float = 0.0
+    per_channel: bool = True
+    symmetric: bool = False
     power_of_two: bool = False
     fold_bn: bool = True
     observer: Observer = "percentile"

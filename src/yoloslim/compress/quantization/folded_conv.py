@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yoloslim.compress.quantization.codes import Codes, Grid, fake_quantized, from_codes, to_codes
+from yoloslim.compress.quantization.codes import Codes, Grid, fake_quantized, to_codes
 from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer, WeightQuantizer
-from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.spec import BIAS_BITS, QuantSpec
 from yoloslim.nn.layers.conv_block import BatchNorm, ConvBlock
+
+_BIAS = QuantSpec(BIAS_BITS, symmetric=True, axis=0)
 
 _BIAS_CODES = 2.0**30
 """Largest code of a bias: half of what 32 bits hold, the other half is for the sum of the products."""
@@ -135,23 +137,6 @@ class FoldedConv(ConvBlock):
         return Grid(scale, torch.zeros_like(scale))
 
 
-class _BiasSpec(NamedTuple):
-    """Codes of biases: as those of ``QuantSpec``, of 32 bits."""
-
-    axis: int
-    rounding: str
-    low: int
-    high: int
-
-
-_BIAS = cast(QuantSpec, _BiasSpec(0, "half_even", -(2**31), 2**31 - 1))
-
-
 def _folded(weight: Tensor, norm: BatchNorm, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
     scale = norm.weight / torch.sqrt(var + norm.eps)
     return weight * scale.view(-1, 1, 1, 1), norm.bias - mean * scale
-
-
-def values_of(codes: Codes, spec: QuantSpec) -> Tensor:
-    """Gives the float values of weight codes."""
-    return from_codes(codes.integers.float(), codes.grid, spec)

@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer
+from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer, WeightQuantizer
 from yoloslim.compress.quantization.folded_conv import FoldedConv
 from yoloslim.compress.quantization.place import passes_on
 from yoloslim.compress.quantization.plan import QuantPlan
@@ -32,6 +32,8 @@ class QuantizedNetwork(Network):
         self.plan = plan
         self._members = members(graph, plan)
         scales = {name: RangeQuantizer(spec, len(self._members[name])) for name, spec in plan.scales.items()}
+        if IMAGE in scales:
+            scales[IMAGE].is_frozen = True  # pictures have values from 0 to 1, whatever is in them
         self.add_module(SCALES, nn.ModuleDict(scales))
         for name, weights in plan.kernels.items():
             block = cast(ConvBlock, self.get_submodule(name))
@@ -64,6 +66,13 @@ class QuantizedNetwork(Network):
     def scale(self, name: str) -> RangeQuantizer:
         """Gives the quantizer of that name in the plan."""
         return cast(RangeQuantizer, self.get_submodule(f"{SCALES}.{name}"))
+
+    def freeze_ranges(self, frozen: bool) -> None:
+        """Says whether the ranges of maps stay in training too; that of the image always does."""
+        for name, quantizer in self.quantizers():
+            is_image = name == f"{SCALES}.{IMAGE}"
+            if not isinstance(quantizer, WeightQuantizer) and not is_image:
+                quantizer.is_frozen = frozen
 
     def folded_convs(self) -> dict[str, FoldedConv]:
         """Gives the convolutions on integers by node."""

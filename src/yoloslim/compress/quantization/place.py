@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import singledispatch
 
 from yoloslim.compress.quantization.plan import QuantPlan
-from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec
 from yoloslim.compress.quantization.targets import Target, find_target
 from yoloslim.errors import RecipeError, TargetError
 from yoloslim.graph.graph import IMAGE, Graph, Node
@@ -188,8 +188,8 @@ def _is_rounded_before(node: Node, target: Target, coded: Collection[str]) -> bo
 
 def _check_codes(name: str, target: Target, weights: QuantSpec, activations: QuantSpec) -> None:
     for kind, spec in (("weights", weights), ("activations", activations)):
-        if spec.bits < target.min_bits:
-            raise TargetError(f"{name} has {kind} of {target.min_bits} bits or more, asked for {spec.bits}")
+        if spec.bits > MAX_BITS:
+            raise RecipeError(f"bits: expected {MIN_BITS} to {MAX_BITS}, found {spec.bits}")
         if spec.scale not in target.scales:
             raise TargetError(f"{name} multiplies {kind} by {' or '.join(target.scales)} scales, not by {spec.scale}")
         if spec.rounding not in target.roundings:

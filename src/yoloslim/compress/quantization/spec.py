@@ -11,6 +11,9 @@ Scale = Literal["float", "power_of_two"]
 Rounding = Literal["half_even", "half_away"]
 
 MIN_BITS, MAX_BITS = 2, 8
+"""Of weights and of values between layers."""
+
+BIAS_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class QuantSpec:
     """A set of codes: ``x`` is rounded to ``scale * (code - zero_point)``.
 
     Attributes:
-        bits: of a code, 2 to 8.
+        bits: of a code, 2 to 8; 32 for biases.
         signed: whether codes lie around 0; else they begin at 0.
         symmetric: whether the zero point is 0; else it is chosen, so that the codes cover the range (affine).
         axis: along which every slice has a scale of its own; None for one scale.
@@ -37,7 +40,7 @@ class QuantSpec:
     rounding: Rounding = "half_even"
 
     def __post_init__(self) -> None:
-        if not MIN_BITS <= self.bits <= MAX_BITS:
+        if not MIN_BITS <= self.bits <= MAX_BITS and self.bits != BIAS_BITS:
             raise RecipeError(f"bits: expected {MIN_BITS} to {MAX_BITS}, found {self.bits}")
 
     @property

@@ -38,7 +38,6 @@ class Target:
         max_pool: largest side of a pooling window; 0 for any.
         scales: kinds of scale that it multiplies by.
         roundings: ways to round that it has.
-        min_bits: fewest bits of weights and of activations.
     """
 
     weights: QuantSpec
@@ -51,7 +50,6 @@ class Target:
     max_pool: int = 0
     scales: tuple[Scale, ...] = ("float", "power_of_two")
     roundings: tuple[Rounding, ...] = ("half_even",)
-    min_bits: int = 2
 
 
 _CHANNELS = QuantSpec(symmetric=True, axis=0)

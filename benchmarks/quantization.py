@@ -139,7 +139,7 @@ def static(model: Model, dense: Path, path: Path, batches: Any, tested: Dataset)
             return None if picture is None else {INPUT: picture}
 
     prepared = path.with_name("prepared.onnx")
-    quant_pre_process(str(dense), str(prepared))
+    quant_pre_process(str(dense), str(prepared), skip_symbolic_shape=True)
     quantize_static(str(prepared), str(path), Reader(), quant_format=QuantFormat.QDQ, per_channel=True)
     return accuracy_of(model, path, tested)
 

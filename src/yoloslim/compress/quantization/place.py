@@ -75,7 +75,8 @@ def place(graph: Graph, asked: Placement) -> QuantPlan:
     kernels = _kernels(graph, asked, weights)
     coded = _coded(graph, kernels)
     edges = _edges(graph, coded)
-    scales = {name: target.image if name == edges.get(IMAGE) else activations for name in dict.fromkeys(edges.values())}
+    image = replace(target.image, scale=activations.scale)
+    scales = {name: image if name == edges.get(IMAGE) else activations for name in dict.fromkeys(edges.values())}
     before = {
         node.name: activations for node in graph if node.name in kernels and _is_rounded_before(node, target, coded)
     }

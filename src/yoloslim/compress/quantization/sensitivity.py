@@ -45,11 +45,13 @@ def fewest_in_float(
     found = sensitivities(network, exact, accuracy)
     order = sorted(found, key=found.__getitem__, reverse=True)
     made = network
+    kept: tuple[str, ...] = ()
     for count in range(1, len(order)):
-        made = remade(tuple(order[:count]))
+        kept = tuple(order[:count])
+        made = remade(kept)
         if accuracy(made) >= least:
             break
-    return Chosen(made, tuple(order[:count]), found)
+    return Chosen(made, kept, found)
 
 
 def sensitivities(network: QuantizedNetwork, exact: Network, accuracy: Accuracy) -> dict[str, float]:

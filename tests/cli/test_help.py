@@ -11,7 +11,7 @@ from yoloslim.cli import main
 
 COMMANDS = [
     *("demo", "train", "tune", "compress", "zoo", "cfg", "info", "check", "why", "anchors"),
-    *("eval", "detect", "compare", "prune", "export", "bench", "report", "convert", "doctor", "plan diff"),
+    *("eval", "detect", "compare", "prune", "quantize", "export", "bench", "report", "convert", "doctor", "plan diff"),
     *("data list", "data fetch", "data convert", "data check", "data stats"),
 ]
 

@@ -21,6 +21,8 @@ PASSES = [
     "yoloslim.weights.darknet.blobs_of",
     "yoloslim.compress.pruning.shrink.slice_tensors",
     "yoloslim.compress.pruning.fold.constant_of",
+    "yoloslim.compress.quantization.equalize.passes_factors",
+    "yoloslim.compress.quantization.place.passes_on",
     "yoloslim.export.onnx_ops.to_onnx",
 ]
 

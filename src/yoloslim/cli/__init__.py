@@ -31,6 +31,7 @@ from yoloslim.cli.info import info
 from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.plan import diff
 from yoloslim.cli.prune import prune
+from yoloslim.cli.quantize import quantize
 from yoloslim.cli.report import report
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.train import train
@@ -62,6 +63,7 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "detect": detect,
     "compare": compare,
     "prune": prune,
+    "quantize": quantize,
     "export": export,
     "bench": bench,
     "report": report,

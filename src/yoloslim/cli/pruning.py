@@ -85,6 +85,7 @@ def open_job(session: Session, inputs: Inputs, table: PruneTable) -> Job:
     from yoloslim.cli.eval import open_dataset
     from yoloslim.recipes.evidence import Pictures, evidence_of
     from yoloslim.recipes.prune import needs_pictures
+    from yoloslim.runtime.load import require_float
 
     dataset = training = None
     if inputs.data:
@@ -92,6 +93,7 @@ def open_job(session: Session, inputs: Inputs, table: PruneTable) -> Job:
     if dataset is not None and (table.recalibrate or needs_pictures(table)):
         training = open_dataset(session, inputs.data, "train", single_class=inputs.single_class)
     whole = _named(load_model(session, inputs.weights, inputs.cfg, trust=inputs.trust), dataset)
+    require_float(whole, "prune")
     loaded, kept, difference = _with_classes(whole, inputs.classes)
     model = fitted(loaded, inputs.size, inputs.resize)
     counted = kept if dataset is not None and len(dataset.names) == whole.graph.classes else ()

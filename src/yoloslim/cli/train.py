@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from yoloslim.engine.task import Trained
     from yoloslim.recipes.schema import TrainRecipe
 
+Target = Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"]
+
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as train.ema=0.99; repeatable.")
 ]
@@ -66,6 +68,19 @@ def train(
     distill_scale: Annotated[
         Literal["mean", "originals"] | None, typer.Option(help="Means, or the originals' sums and weights.")
     ] = None,
+    quantize: Annotated[
+        Literal["google"] | None, typer.Option(help="Train with rounding to integers, by this scheme.")
+    ] = None,
+    target: Annotated[Target | None, typer.Option("--for", help="What the integers are to run on.")] = None,
+    weight_bits: Annotated[int | None, typer.Option(metavar="N", help="Bits of a weight, 2 to 8.")] = None,
+    activation_bits: Annotated[
+        int | None, typer.Option("--activation-bits", metavar="N", help="Bits of a value between layers, 2 to 8.")
+    ] = None,
+    power_of_two: Annotated[bool, typer.Option("--power-of-two", help="Scales that are powers of two.")] = False,
+    fold_bn: Annotated[
+        bool | None,
+        typer.Option("--fold-bn/--no-fold-bn", help="Fold batch-norm as it learns, or for good before; default: fold."),
+    ] = None,
     save_every: Annotated[
         int | None, typer.Option(metavar="N", callback=check_count, help="Save the state every N steps too.")
     ] = None,
@@ -90,8 +105,8 @@ def train(
     sparse = {"strength": _strength(sparsity), "penalty": penalty, "schedule": schedule}
     tables: dict[str, Any] = {
         "model": {"cfg": cfg, "weights": None if weights is None else str(weights)},
-        "data": {"data": data or None, "size": _size(size), "resize": resize, "single_class": single_class},
-        "train": {"epochs": epochs, "batch": batch, "save_every": save_every, "sync_batch_norm": sync_bn},
+        "data": {"data": data or None, "size": _size(size), "resize": resize, "single_class": single_class or None},
+        "train": {"epochs": epochs, "batch": batch, "save_every": save_every, "sync_batch_norm": sync_bn or None},
         "sparsity": sparse,
         "distill": {
             "teacher_cfg": teacher_cfg or None,
@@ -99,6 +114,16 @@ def train(
             "method": distill,
             "scale": distill_scale,
         },
+        "quantize": _quantization(
+            quantize,
+            {
+                "for": target,
+                "weight_bits": weight_bits,
+                "activation_bits": activation_bits,
+                "power_of_two": power_of_two or None,
+                "fold_bn": fold_bn,
+            },
+        ),
     }
     given = _given(tables)
     if resume is not None:
@@ -156,7 +181,7 @@ def _checked(session: Session, recipe: TrainRecipe, folder: Path) -> Result:
 
 def _given(tables: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The tables with what the user gave; options that were left out leave the defaults of the recipe."""
-    kept = {name: {k: v for k, v in table.items() if v not in (None, "", False)} for name, table in tables.items()}
+    kept = {name: {k: v for k, v in table.items() if v not in (None, "")} for name, table in tables.items()}
     return {name: table for name, table in kept.items() if table}
 
 
@@ -173,6 +198,20 @@ def _base(session: Session, base: Path | None, given: dict[str, Any]) -> dict[st
         raise RecipeError("train needs --cfg and --data, or --recipe FILE, or --resume RUN to go on")
     name = Path(model.get("cfg") or model["weights"]).stem
     return {"name": f"{name}-{Path(data['data'][0]).stem}".replace(" ", "_"), **shared}
+
+
+def _quantization(scheme: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """The table of a training with rounding; empty for one in float.
+
+    Raises:
+        RecipeError: only a training with rounding has these options.
+    """
+    from yoloslim.errors import RecipeError
+
+    given = [key for key, value in options.items() if value is not None]
+    if scheme is None and given:
+        raise RecipeError(f"--{given[0].replace('_', '-')} is for a training with rounding: add --quantize google")
+    return {"scheme": scheme, **options} if scheme else {}
 
 
 def _strength(text: str) -> float | str | None:

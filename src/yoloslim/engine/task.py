@@ -85,6 +85,7 @@ class Hooks:
     """Moments at which others join in.
 
     Attributes:
+        on_start: called before the first step, with the steps that an earlier run did.
         after_step: called after the optimiser moved, with the steps done and the effective rate of this one: how far
             a gradient that stays the same moves a weight.
         on_average: called with the averaged network before it is measured and written, and with the steps done.
@@ -96,6 +97,7 @@ class Hooks:
         on_row: called with each finished epoch's row.
     """
 
+    on_start: Callable[[int], None] = lambda done: None
     after_step: Callable[[int, float], None] = lambda done, rate: None
     on_average: Callable[[Network, int], None] = lambda network, done: None
     after_epoch: Callable[[], Mapping[str, float]] = dict

@@ -87,6 +87,7 @@ class _Loop:
         state = self.task.folder / STATE
         if state.exists():
             self._restore(load_state_file(state), state)
+        self.hooks.on_start(self.step)
         while not self._is_over():
             self._run_epoch()
         self._average()

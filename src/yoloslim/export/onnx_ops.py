@@ -56,15 +56,14 @@ def _(op: Convolution, writer: NodeWriter, inputs: Sequence[Value]) -> str:
     y = writer.add(
         "Conv",
         inputs[0].name,
-        writer.weights("weight", weight),
-        writer.weights("bias", bias),
+        *writer.kernel(weight, bias),
         kernel_shape=(op.size, op.size),
         strides=op.strides,
         pads=(op.pad * op.dilation,) * 4,
         dilations=(op.dilation, op.dilation),
         group=op.groups,
     )
-    return _blurred(writer, activated(writer, y, op.activation), op, op.filters)
+    return _blurred(writer, activated(writer, writer.sums(y), op.activation), op, op.filters)
 
 
 @to_onnx.register

@@ -63,19 +63,31 @@ class NodeWriter:
 
     def weights(self, key: str, values: NDArray[np.float64]) -> str:
         """Adds a constant of this node, as float32, and gives its name; nodes with the same tensors share it."""
-        return self._constant(f"{self._owner}.{key}", values.astype(np.float32))
+        return self.constant(f"{self._owner}.{key}", values.astype(np.float32))
+
+    def kernel(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> tuple[str, str]:
+        """Adds weight and bias of a convolution and gives their names."""
+        return self.weights("weight", weight), self.weights("bias", bias)
+
+    def sums(self, x: str) -> str:
+        """Gives what the activation of a convolution reads, of its sums."""
+        return x
+
+    def output(self, x: str) -> str:
+        """Gives what other nodes read, of what this one computed."""
+        return x
 
     def number(self, value: float) -> str:
         """Adds a scalar and gives its name."""
-        return self._constant(f"float/{value!r}", np.array(value, np.float32))
+        return self.constant(f"float/{value!r}", np.array(value, np.float32))
 
     def integers(self, *values: int) -> str:
         """Adds a list of integers, such as axes or a shape, and gives its name."""
-        return self._constant(f"int64/{'_'.join(map(str, values))}", np.array(values, np.int64))
+        return self.constant(f"int64/{'_'.join(map(str, values))}", np.array(values, np.int64))
 
     def factors(self, *values: float) -> str:
         """Adds a list of floats, such as the scales of an enlargement, and gives its name."""
-        return self._constant(f"floats/{'_'.join(map(repr, values))}", np.array(values, np.float32))
+        return self.constant(f"floats/{'_'.join(map(repr, values))}", np.array(values, np.float32))
 
     def add(self, kind: str, *inputs: str, **attributes: Attribute) -> str:
         """Adds an operator and gives the name of its output."""
@@ -96,7 +108,8 @@ class NodeWriter:
         self.nodes[-1] = replace(self.nodes[-1], output=self.name)
         return self.name
 
-    def _constant(self, name: str, values: NDArray[Any]) -> str:
+    def constant(self, name: str, values: NDArray[Any]) -> str:
+        """Adds a constant and gives its name, under which equal ones are one."""
         assert name not in self.constants or np.array_equal(self.constants[name], values), f"{name} has two values"
         self.constants[name] = values
         return name

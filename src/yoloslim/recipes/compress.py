@@ -23,24 +23,27 @@ from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.recipes.distill import distiller_of, model_teacher, teachers_of
 from yoloslim.recipes.evaluate import evaluate_on
-from yoloslim.recipes.evidence import Pictures, evidence_of
+from yoloslim.recipes.evidence import Pictures, accuracy_on, evidence_of
 from yoloslim.recipes.export import export, export_openvino, random_batch
 from yoloslim.recipes.latency import median_ms
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
+from yoloslim.recipes.quantize import Quantized, placement_of, quantize
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
-from yoloslim.recipes.schema import DistillTable, Format, Recipe
+from yoloslim.recipes.schema import DistillTable, Format, QuantizeTable, Recipe
 from yoloslim.recipes.sparsity import Sparsity, check_penalty
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
+from yoloslim.report.quantization_plots import write_quantization_plots
 from yoloslim.runtime.artefact import RUN_BY, BackendName, files_of, open_artefact
 from yoloslim.runtime.detector import Backend
-from yoloslim.runtime.load import Model, load
-from yoloslim.runtime.save import save_all
+from yoloslim.runtime.load import Model, load, with_network
+from yoloslim.runtime.save import checkpoint_of, save_all
 from yoloslim.runtime.torch_backend import TorchBackend, choose_device
+from yoloslim.weights.checkpoint import save_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +91,8 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
     if recipe.distill is not None:
         teachers = teachers_of(recipe.distill, model.graph, names)
         distiller_of(model, recipe.distill, teachers, material.loss, recipe.finetune)
+    if recipe.quantize is not None:
+        placement_of(recipe.quantize, model.graph)
     if not needs_pictures(recipe.prune):  # a target that cannot be reached is not worth training for
         planned(model.network, recipe.prune)
     return model
@@ -119,6 +124,8 @@ class _Road:
         self._do_rounds()
         if recipe.finetune.epochs:
             self._do("finetuned", lambda folder: self._train(folder, "finetuned", recipe.finetune))
+        if recipe.quantize is not None:
+            self._do("quantized", self._quantize)
         runs = _exports(recipe)
         for kind, backend in runs:
             name = "exported" if len(runs) == 1 else f"exported-{kind}-{backend}"
@@ -154,14 +161,35 @@ class _Road:
         if settings.epochs:
             sparsity = Sparsity(self.recipe.sparsity, self.recipe.prune) if name == "sparse" else None
             distill = self.recipe.distill if name.startswith("finetuned") else None
-            material = self._with_teachers(distill, settings) if distill else self.material
-            hooks = self.watch.hooks(name, settings)
-            arguments = {"device": self.recipe.device, "sparsity": sparsity, "distill": distill, "watch": hooks}
-            model, _, problems = train_model(self.model, material, settings, folder, **arguments)  # type: ignore[arg-type]
-            tell(problems)
+            model = self._trained(folder, name, settings, sparsity=sparsity, distill=distill)
         else:
             model = self.model
         return self._kept(model, folder, name)
+
+    def _trained(
+        self,
+        folder: Path,
+        name: str,
+        settings: TrainSettings,
+        *,
+        sparsity: Sparsity | None = None,
+        distill: DistillTable | None = None,
+        quantize: QuantizeTable | None = None,
+    ) -> Model:
+        material = self._with_teachers(distill, settings) if distill else self.material
+        model, _, problems = train_model(
+            self.model,
+            material,
+            settings,
+            folder,
+            device=self.recipe.device,
+            sparsity=sparsity,
+            distill=distill,
+            quantize=quantize,
+            watch=self.watch.hooks(name, settings),
+        )
+        tell(problems)
+        return model
 
     def _with_teachers(self, table: DistillTable, settings: TrainSettings) -> Material:
         """The material with the teachers that the recipe names, else with the dense network."""
@@ -188,6 +216,29 @@ class _Road:
         pruned = prune(network, found.plan, folding=table.fold, batches=batches)
         save_plan(found.plan, self.model.graph, trace_lanes(self.model.graph), folder)
         return self._kept(pruned_model(self.model, pruned.network, found.plan), folder, name)
+
+    def _quantize(self, folder: Path) -> Stage:
+        table = self.recipe.quantize
+        assert table is not None
+        if table.mode == "qat":
+            settings = replace(self.recipe.train, epochs=table.epochs, learning_rate=table.learning_rate)
+            model = self._trained(folder, "quantized", settings, distill=self.recipe.distill, quantize=table)
+        else:
+            found = self._rounded(table)
+            write_quantization_plots(folder, found.layers)
+            model = with_network(self.model, found.network)
+        path = folder / f"{self.recipe.name}.safetensors"
+        save_checkpoint(path, checkpoint_of(replace(model, resize=self.recipe.data.resize)))
+        backend = TorchBackend(model.network, choose_device(self.recipe.device))
+        figures = measure(model, self.material, self.recipe.device)
+        return self._stage("quantized", model, path, (figures["map50"], figures["map"]), backend)
+
+    def _rounded(self, table: QuantizeTable) -> Quantized:
+        material, shape = self.material, self.model.graph.input_shape
+        batches = list(picture_batches(material.training, table.pictures, shape, self.model.resize, 8))
+        pictures = Pictures(material.training, material.validation, table.pictures, self.recipe.device)
+        accuracy = accuracy_on(self.model, material.validation, pictures)
+        return quantize(self.model.network, table, batches, accuracy)
 
     def _kept(self, model: Model, folder: Path, name: str) -> Stage:
         """Writes a model as cfg, weights and checkpoint, and measures it."""

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yoloslim.compress.quantization.integers import integers_of
+from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.errors import YoloslimError
 from yoloslim.export.darknet import darknet_form
 from yoloslim.export.onnx import export_onnx
 from yoloslim.export.openvino import WeightBits, save_openvino
 from yoloslim.files import write_atomically
 from yoloslim.nn.network import Network, load_tensors
+from yoloslim.recipes.layer_parity import LayerParity, layer_parity
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
-from yoloslim.runtime.load import Model, with_network
+from yoloslim.runtime.load import Model, require_float, with_network
 from yoloslim.runtime.openvino_backend import read_network
 from yoloslim.runtime.save import write_cfg, write_darknet_weights
 from yoloslim.runtime.torch_backend import TorchBackend
 from yoloslim.weights.description import Description
+from yoloslim.weights.layout import tensor_shapes
 
 MAX_REL_DIFF = 1e-4
 """Largest difference of an exported network's head maps from torch's, relative to the largest value of each."""
@@ -31,7 +35,8 @@ MAX_REL_DIFF = 1e-4
 MAX_ROUNDED_REL_DIFF = 2e-2
 """The same where weights are rounded to 16 bits: some 5e-4 of each, which deep networks add up."""
 
-Batches = Iterable[NDArray[np.float32]]
+Batch = NDArray[np.float32]
+Batches = Iterable[Batch]
 
 
 class ParityFailed(YoloslimError):
@@ -45,14 +50,18 @@ class Parity:
     Attributes:
         max_abs_diff: largest difference of two head map values.
         max_rel_diff: the same, relative to the largest value of the head map; nan where a value is not finite.
+        layers: of a quantized network: the same for each of its convolutions.
     """
 
     max_abs_diff: float
     max_rel_diff: float
+    layers: LayerParity | None = None
 
 
 def export(model: Model, path: Path, batches: Batches) -> Parity:
     """Writes a model as an ONNX file and gives how far it is from torch.
+
+    Of a quantized model each layer is compared on torch's own codes: differences multiply from layer to layer.
 
     Args:
         batches: what both compute, shape (B, C, H, W), RGB in 0..1; at least one.
@@ -62,6 +71,8 @@ def export(model: Model, path: Path, batches: Batches) -> Parity:
         TargetError: the network cannot be written.
         BackendMissing: onnx or onnxruntime is not installed.
     """
+    if isinstance(model.network, QuantizedNetwork):
+        return _export_quantized(model, model.network, path, list(batches))
     with write_atomically(path) as temporary:
         _write_onnx(model, temporary)
         found = parity(open_artefact(temporary).backend, TorchBackend(model.network, torch.device("cpu")), batches)
@@ -89,9 +100,28 @@ def export_openvino(model: Model, path: Path, batches: Batches, *, weight_bits: 
     return found
 
 
+def _export_quantized(model: Model, network: QuantizedNetwork, path: Path, batches: Sequence[Batch]) -> Parity:
+    """Writes a quantized model; its layers must agree, of its head maps it is only said how far apart they are."""
+    layers = layer_parity(network, batches[0])
+    if not layers.holds:
+        text = f"codes differ by up to {layers.max_code_diff}, {layers.equal_share:.2%} of {layers.worst} are equal"
+        raise ParityFailed(f"{path}: not written: fed the same codes, onnxruntime and torch give others: {text}")
+    with write_atomically(path) as temporary:
+        _write_onnx(model, temporary)
+        found = parity(open_artefact(temporary).backend, TorchBackend(network, torch.device("cpu")), batches)
+    return replace(found, layers=layers)
+
+
 def _write_onnx(model: Model, path: Path) -> None:
-    tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
-    export_onnx(path, Description(model.graph, model.names, model.resize), tensors)
+    network = model.network
+    integers = integers_of(network) if isinstance(network, QuantizedNetwork) else None
+    export_onnx(path, Description(model.graph, model.names, model.resize), float_tensors(network), integers)
+
+
+def float_tensors(network: Network) -> dict[str, NDArray[np.float32]]:
+    """Gives the tensors of a network that its cfg knows: those beside them, of a quantized one, are left out."""
+    known, state = tensor_shapes(network.graph), network.state_dict()
+    return {name: state[name].float().cpu().numpy() for name in known}
 
 
 def _check_parity(found: Parity, allowed: float, path: Path) -> None:
@@ -107,8 +137,8 @@ def export_darknet(model: Model, path: Path, batches: Batches) -> Parity:
         ParityFailed: they differ by more than ``MAX_REL_DIFF``; nothing is written.
         TargetError: a layer has no equivalent in Darknet.
     """
-    tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
-    graph, own = darknet_form(model.graph, tensors)
+    require_float(model, f"{path}: a Darknet file")
+    graph, own = darknet_form(model.graph, float_tensors(model.network))
     network = Network(graph).eval()
     load_tensors(network, own)
     device = torch.device("cpu")

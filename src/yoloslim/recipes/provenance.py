@@ -24,6 +24,8 @@ def recipe_tables(recipe: Recipe | TrainRecipe) -> dict[str, Any]:
     tables: dict[str, Any] = _plain(asdict(recipe))
     for table in ("train", "finetune"):
         tables.get(table, {}).pop("seed", None)  # the recipe's own
+    if "quantize" in tables:
+        tables["quantize"] = {"for" if key == "target" else key: value for key, value in tables["quantize"].items()}
     return tables
 
 

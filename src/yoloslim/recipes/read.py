@@ -23,6 +23,7 @@ from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.faults import first_fault
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
+from yoloslim.recipes.quantized_training import check_trained
 from yoloslim.recipes.schema import (
     DistillTable,
     LossTable,
@@ -111,7 +112,7 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
 
 def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recipe:
     """Gives the recipe of parsed tables; ``where`` is for messages, ``name`` the recipe's where it has none."""
-    tables = _expanded({"name": name, **tables}, where)
+    tables = _with_target(_expanded({"name": name, **tables}, where))
     _check_keys(tables, Recipe, where, "")
     merged = {**tables, "finetune": {**tables.get("train", {}), **tables.get("finetune", {})}}
     recipe = _validated(_RECIPE, merged, where)
@@ -119,8 +120,11 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
         recipe = replace(recipe, finetune=replace(recipe.finetune, seed=recipe.seed))
         check_table(recipe.prune)
         _check_rounds(recipe)
-        if recipe.distill is not None and not recipe.finetune.epochs:
+        is_trained_on = recipe.finetune.epochs or (recipe.quantize is not None and recipe.quantize.mode == "qat")
+        if recipe.distill is not None and not is_trained_on:
             raise RecipeError("[distill] teaches the fine-tuning, of which there is none; set [finetune] epochs")
+        if recipe.quantize is not None and recipe.quantize.mode == "qat":
+            check_trained(recipe.quantize, recipe.train)
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 
@@ -131,7 +135,7 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
     Raises:
         RecipeError: a key is unknown (the nearest known one is named), or a value is wrong.
     """
-    expanded = _expanded(dict(tables), where)
+    expanded = _with_target(_expanded(dict(tables), where))
     _check_keys(expanded, TrainRecipe, where, "")
     recipe = _validated(_TRAIN_RECIPE, _with_method(expanded), where)
     with _at(where):
@@ -139,6 +143,8 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
             _check_sparse_training(recipe.sparsity, recipe.prune)
         if recipe.distill is not None and not recipe.distill.teachers:
             raise RecipeError("[distill] teacher_weights is missing: expected a checkpoint, weights or an ONNX file")
+        if recipe.quantize is not None:
+            check_trained(recipe.quantize, recipe.train)
     return recipe
 
 
@@ -257,6 +263,14 @@ def _apply(tables: dict[str, Any], change: str) -> None:
         if not isinstance(tables, dict):
             raise RecipeError(f"--set {change}: {section} is no section")
     tables[last] = value
+
+
+def _with_target(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables with ``[quantize] for`` under the name that Python can have for it."""
+    quantize = tables.get("quantize")
+    if not isinstance(quantize, dict) or "for" not in quantize:
+        return tables
+    return {**tables, "quantize": {"target" if key == "for" else key: value for key, value in quantize.items()}}
 
 
 def _expanded(value: Any, where: str) -> Any:

@@ -48,7 +48,7 @@ class Stage:
 def write_result_page(
     path: Path, recipe: Recipe, stages: Sequence[Stage], validation: Dataset | JointDataset | None = None
 ) -> None:
-    """Writes the page: the table, AP over the epochs, pictures with boxes of the first and the last stage.
+    """Writes the page: the table, AP over the epochs, plots of integers, pictures with boxes of the first and the last stage.
 
     Args:
         validation: where the pictures are from; without it there are none.
@@ -59,7 +59,8 @@ def write_result_page(
         if results.exists():
             curves[stage.name] = json.loads(results.read_text())
     pairs = [] if validation is None else _pairs(recipe, stages, validation)
-    write_page(path, recipe.name, [asdict(stage) for stage in stages], curves, pairs)
+    plots = sorted((path.parent / "quantized").glob("*.png"))
+    write_page(path, recipe.name, [asdict(stage) for stage in stages], curves, pairs, plots=plots)
 
 
 def _pairs(recipe: Recipe, stages: Sequence[Stage], validation: Dataset | JointDataset) -> list[Pair]:

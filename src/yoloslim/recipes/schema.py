@@ -12,6 +12,7 @@ from yoloslim.compress.distillation.term import Reduction as Scale
 from yoloslim.compress.pruning.methods import Over
 from yoloslim.compress.pruning.reduction import Normalize, Reduction
 from yoloslim.compress.pruning.scores import Score
+from yoloslim.compress.quantization.observers import Name as Observer
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.batches import LoaderSettings
 from yoloslim.data.sampling import SamplingSettings
@@ -178,6 +179,55 @@ def texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class QuantizeTable:
+    """``[quantize]``: the network on integers.
+
+    Attributes:
+        target: what it is to run on, ``for`` in a recipe; decides where values are rounded.
+        mode: ``ptq``: the weights stay, ranges are measured on training pictures; ``qat``: it is trained with its
+            rounding, from there.
+        scheme: how ranges come about.
+        weight_bits: of a weight; the target's when 0.
+        activation_bits: of a value between layers; the target's when 0.
+        size_share: bytes of the weights, as a share of those in float; layers go to 4 bits until they fit. 0 for any.
+        per_channel: whether the weights of each output channel have a scale of their own, not those of a layer one.
+        symmetric: whether codes of values between layers lie around 0, not where their range does.
+        power_of_two: whether scales are powers of two.
+        fold_bn: whether training folds batch-norm into the weights that it rounds. Without training it always is.
+        observer: from values to ranges.
+        pictures: how many training pictures ranges are measured on.
+        equalize: whether channels are brought to like ranges first.
+        correct_bias: whether biases take back what rounding adds on average.
+        adaround: steps in which each layer learns which way to round its weights; 0 rounds to the nearest.
+        keep_float: patterns of convolutions that are not rounded, or ``auto``: as few as lose no more than
+            ``map_drop``.
+        map_drop: AP50 that may be lost, for ``auto``.
+        epochs: of the training of ``qat``.
+        learning_rate: of that training.
+    """
+
+    target: str = "onnxruntime"
+    mode: Literal["ptq", "qat"] = "ptq"
+    scheme: Literal["google"] = "google"
+    weight_bits: int = 0
+    activation_bits: int = 0
+    size_share: float = 0.0
+    per_channel: bool = True
+    symmetric: bool = False
+    power_of_two: bool = False
+    fold_bn: bool = True
+    observer: Observer = "percentile"
+    pictures: int = 128
+    equalize: bool = True
+    correct_bias: bool = False
+    adaround: int = 0
+    keep_float: tuple[str, ...] | Literal["auto"] = ()
+    map_drop: float = 0.005
+    epochs: int = 10
+    learning_rate: float = 0.001
+
+
+@dataclass(frozen=True, slots=True)
 class ExportTable:
     """``[export]``: which files are made of the final network."""
 
@@ -204,6 +254,7 @@ class TrainRecipe:
         seed: of every random choice.
         device: torch device, or ``auto``.
         sparsity: what makes channels removable meanwhile; its ``epochs`` are those of ``train``. None trains dense.
+        quantize: the rounding that it is trained with, for as long and as fast as ``train`` says. None trains in float.
         prune: the pruning that a sparse training prepares; ``fade`` needs its percent or target.
         distill: what it learns from teachers; None for nothing.
     """
@@ -215,6 +266,7 @@ class TrainRecipe:
     seed: int = 0
     device: str = "auto"
     sparsity: SparsityTable | None = None
+    quantize: QuantizeTable | None = None
     prune: PruneTable = field(default_factory=PruneTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
@@ -306,7 +358,8 @@ class Recipe:
         device: torch device, or ``auto``.
         train: the dense training; ``epochs = 0`` takes the weights as they are.
         finetune: training after pruning; what it leaves out is as in ``train``.
-        distill: what ``finetune`` learns from teachers; None for nothing.
+        distill: what ``finetune``, and training with rounding, learn from teachers; None for nothing.
+        quantize: how the network comes to integers, before it is exported; None leaves it in float.
     """
 
     name: str
@@ -322,5 +375,6 @@ class Recipe:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
     distill: DistillTable | None = None
+    quantize: QuantizeTable | None = None
     export: ExportTable = field(default_factory=ExportTable)
     measure: MeasureTable = field(default_factory=MeasureTable)

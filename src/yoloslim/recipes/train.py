@@ -17,6 +17,7 @@ from torch import Tensor
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.compress.distillation.distiller import Distiller
+from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.data.annotations import Problem
 from yoloslim.data.batches import Share
 from yoloslim.data.fingerprints import fingerprints_of, with_fingerprints
@@ -39,8 +40,11 @@ from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, accuracy_on
 from yoloslim.recipes.first_batches import with_sheets
 from yoloslim.recipes.material import Material, material_of, sized
+from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import write_recipe
-from yoloslim.recipes.schema import DistillTable, SparsityTable, TrainRecipe
+from yoloslim.recipes.quantize import placement_of
+from yoloslim.recipes.quantized_training import first_pictures, quantization_hooks, trainable
+from yoloslim.recipes.schema import DistillTable, QuantizeTable, SparsityTable, TrainRecipe
 from yoloslim.recipes.sparse_progress import Judge, pace_of, told_pace
 from yoloslim.recipes.sparsity import Sparsity, check_penalty, sparsity_hooks
 from yoloslim.recipes.start import starting_model
@@ -85,6 +89,7 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
         device=recipe.device,
         sparsity=_sparsity_of(recipe),
         distill=recipe.distill,
+        quantize=recipe.quantize,
         watch=watch,
     )
     tell(problems)
@@ -101,7 +106,7 @@ def rehearsed(recipe: TrainRecipe, model: Model, material: Material, folder: Pat
     _tell_notes(model)
     if (folder / STATE).exists():
         material = _weighted(material, _training_set(model, material, recipe.train))
-        identity = _identity(model, material, (recipe.train, _sparsity_of(recipe), recipe.distill))
+        identity = _identity(model, material, (recipe.train, _sparsity_of(recipe), recipe.distill, recipe.quantize))
         check_identity(load_state_file(folder / STATE), identity, folder)
     return settled(recipe, material)
 
@@ -133,6 +138,8 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
     material, graph = material_of(recipe, graph), sized(graph, recipe.data)
     if recipe.sparsity is not None:
         check_penalty(graph, recipe.sparsity, recipe.train)
+    if recipe.quantize is not None:
+        placement_of(recipe.quantize, graph)
     model = starting_model(graph, recipe.model.weights, material.training.names, recipe.seed)
     if recipe.distill is None:
         return model, material
@@ -156,9 +163,10 @@ def train_model(
     device: str = "auto",
     sparsity: Sparsity | None = None,
     distill: DistillTable | None = None,
+    quantize: QuantizeTable | None = None,
     watch: Hooks | None = None,
 ) -> tuple[Model, Trained, tuple[Problem, ...]]:
-    """Trains a model, sparse and taught where asked for, and gives it with its figures and what its pictures lack.
+    """Trains a model, sparse, taught or with rounding where asked for, and gives it, its figures, its pictures' faults.
 
     The folder holds what ``engine.train`` leaves there; a training that was interrupted goes on.
 
@@ -166,7 +174,7 @@ def train_model(
         DataError: no picture can be trained on.
         RecipeError: the folder holds another training, a teacher does not fit, or the loss is not finite.
     """
-    model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
+    model = with_network(model, _own_network(model, material, quantize))
     pictures = _training_set(model, material, settings)
     processes = started_processes()
     share = Share(processes.rank, processes.count)
@@ -176,9 +184,11 @@ def train_model(
     if sparsity is not None:
         watching = _sparse_judge(model, material, sparsity.table, settings, device, folder)
         hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks, watching)
+    if isinstance(model.network, QuantizedNetwork):
+        hooks = quantization_hooks(model.network, settings.epochs * settings.steps_per_epoch(len(loader)), hooks)
     judge = _Judge(model, material, device)
     described = cache(partial(_described, model, material))
-    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity, distill)), described)
+    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity, distill, quantize)), described)
     if distill is not None:
         task = replace(task, extra=_told(distiller_of(model, distill, material.teachers, material.loss, settings)))
     trained = train(model.network, task, settings, device=device, hooks=hooks)
@@ -220,6 +230,15 @@ def _told(distiller: Distiller) -> Distiller:
     for note in distiller.notes:
         _log.info("%s", note)
     return distiller
+
+
+def _own_network(model: Model, material: Material, quantize: QuantizeTable | None) -> Network:
+    """A copy that training may change in place, with rounding where asked for."""
+    if quantize is None:
+        return copy.deepcopy(model.network)
+    shape, count = model.graph.input_shape, first_pictures(quantize)
+    batches = list(picture_batches(material.training, count, shape, material.resize, 8))
+    return trainable(copy.deepcopy(model.network), quantize, batches)
 
 
 def layout_of(graph: Graph, resize: ResizeMode) -> Layout:
@@ -304,7 +323,7 @@ def _write_last_plots(judge: _Judge, trained: Trained, folder: Path) -> None:
 
 def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
     """A digest of what decides the outcome; a run of another digest is not continued."""
-    settings, sparsity, distill = about
+    settings, sparsity, distill, quantize = about
     parts = {
         "cfg": to_cfg(model.graph),
         "settings": asdict(settings),
@@ -315,6 +334,7 @@ def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
         "resize": material.resize,
         "sparsity": asdict(sparsity) if sparsity else None,
         "distill": asdict(distill) if distill else None,
+        "quantize": asdict(quantize) if quantize else None,
         "pictures": [str(sample.path) for sample in material.training.samples],
     }
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

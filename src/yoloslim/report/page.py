@@ -40,7 +40,13 @@ class Pair:
 
 
 def write_page(
-    path: Path, title: str, stages: Sequence[Row], curves: Mapping[str, Sequence[Row]], pairs: Sequence[Pair]
+    path: Path,
+    title: str,
+    stages: Sequence[Row],
+    curves: Mapping[str, Sequence[Row]],
+    pairs: Sequence[Pair],
+    *,
+    plots: Sequence[Path] = (),
 ) -> None:
     """Writes the page.
 
@@ -48,6 +54,7 @@ def write_page(
         stages: a row a stage: name, params, macs, bytes, map50, map, latency_ms, backend.
         curves: by stage, a row an epoch with ``epoch`` and, where measured, ``map50``.
         pairs: pictures of the first and of the last network.
+        plots: PNG files about the integers of the network.
     """
     first = stages[0]
     rows = [
@@ -56,6 +63,7 @@ def write_page(
     ]
     pictures = [{"name": pair.name, "before": _data_url(pair.before), "after": _data_url(pair.after)} for pair in pairs]
     values = {"title": title, "stages": rows, "last": rows[-1], "curves": _curves(curves), "pictures": pictures}
+    values["plots"] = [_png_url(plot) for plot in plots]
     write_html(path, "page.html", values)
 
 
@@ -70,6 +78,10 @@ def write_html(path: Path, template: str, values: Mapping[str, Any]) -> None:
 def _data_url(picture: Picture) -> str:
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
+
+
+def _png_url(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _curves(curves: Mapping[str, Sequence[Row]]) -> Markup:

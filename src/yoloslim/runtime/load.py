@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.cfg.options import Options
+from yoloslim.compress.quantization.network import QuantizedNetwork, check_calibrated
+from yoloslim.compress.quantization.plan import from_metadata, to_metadata
 from yoloslim.errors import WeightsError
 from yoloslim.graph.advice import mask_advice
 from yoloslim.graph.graph import Graph
@@ -55,6 +57,11 @@ class Model:
         """The network's graph."""
         return self.network.graph
 
+    @property
+    def quantization(self) -> Mapping[str, Any]:
+        """How the network is quantized, as plain values for JSON; empty for a float one."""
+        return to_metadata(self.network.plan) if isinstance(self.network, QuantizedNetwork) else {}
+
 
 def load(path: Path, graph: Graph | None, *, cutoff: int | None = None, bn_eps: float = 1e-5) -> Model:
     """Gives the model of a checkpoint (.safetensors), a Darknet file, or a legacy .pt.
@@ -92,21 +99,34 @@ def _from_checkpoint(path: Path, graph: Graph | None) -> Model:
     checkpoint = load_checkpoint(path)
     if graph is not None and graph.classes != checkpoint.graph.classes:
         return _from_other_classes(checkpoint, graph, path)
-    network = Network(checkpoint.graph if graph is None else graph)
-    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
-    check_tensors(tensor_shapes(network.graph), found, path)
-    load_tensors(network, checkpoint.tensors)
+    network = _network(checkpoint, graph or checkpoint.graph, path)
     resize = cast(ResizeMode, checkpoint.resize) if checkpoint.resize else resize_of(network.graph)
     header = _header(checkpoint.provenance, path)
     pruned, known = checkpoint.origin, checkpoint.provenance
     return Model(network.eval(), checkpoint.names, resize, header, origin=pruned, provenance=known)
 
 
+def _network(checkpoint: Checkpoint, graph: Graph, path: Path) -> Network:
+    """The network of a checkpoint, with its rounding where it has one."""
+    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    if not checkpoint.quantization:
+        check_tensors(tensor_shapes(graph), found, path)
+        network = Network(graph)
+    else:
+        network = QuantizedNetwork(graph, from_metadata(checkpoint.quantization, graph, path))
+        check_tensors({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}, found, path)
+    load_tensors(network, checkpoint.tensors)
+    if isinstance(network, QuantizedNetwork):
+        check_calibrated(network, path)
+    return network
+
+
 def _from_other_classes(checkpoint: Checkpoint, graph: Graph, path: Path) -> Model:
     """All layers but the heads, which start from their initial values."""
     if tensor_shapes(with_classes(graph, checkpoint.graph.classes)) != tensor_shapes(checkpoint.graph):
         raise WeightsError(f"{path}: its network is another than the cfg's; leave --cfg out")
-    tensors = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
+    known = tensor_shapes(checkpoint.graph)
+    tensors = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items() if name in known}
     contents = FileContents(tensors, len(graph), checkpoint.graph.classes, _header(checkpoint.provenance, path))
     model = _from_weights(fitted_weights(graph, contents, path), graph)
     return replace(model, provenance=checkpoint.provenance)
@@ -117,6 +137,18 @@ def _header(provenance: Mapping[str, Any], path: Path) -> Header:
     if isinstance(numbers, list) and len(numbers) == len(Header._fields) and all(type(n) is int for n in numbers):
         return Header(*numbers)
     raise WeightsError(f"{path}: its {HEADER_KEY} cannot be used: {str(numbers)[:60]}")
+
+
+def require_float(model: Model, what: str) -> None:
+    """Makes sure that a model is not quantized.
+
+    Raises:
+        WeightsError: it is.
+    """
+    if model.quantization:
+        raise WeightsError(
+            f"{what} takes a float network, found one that is quantized: give the weights it was made of"
+        )
 
 
 def with_network(model: Model, network: Network) -> Model:

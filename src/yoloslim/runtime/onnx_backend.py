@@ -53,19 +53,49 @@ class OnnxBackend:
         return found_maps
 
 
+def run_once(
+    model: bytes, inputs: Mapping[str, NDArray[np.float32]], *, optimised: bool = True, threads: int = 0
+) -> dict[str, NDArray[np.float32]]:
+    """Gives every output of an ONNX model by name.
+
+    Args:
+        optimised: whether onnxruntime may rewrite it.
+
+    Raises:
+        BackendMissing: onnxruntime is not installed.
+    """
+    onnxruntime = _package()
+    options = _options(threads)
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
 def _open(path: Path, threads: int) -> Any:
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as state
-    except ImportError as error:
-        raise BackendMissing("onnx", "running an .onnx file") from error
+    onnxruntime = _package()
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
     check_file(path, "an ONNX file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _ONLY_ERRORS
     refusals = tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
     except refusals as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path}: onnxruntime cannot read this file ({reason}); copy or export it again") from error
+
+
+def _options(threads: int) -> Any:
+    options = _package().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ONLY_ERRORS
+    return options
+
+
+def _package() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendMissing("onnx", "running an .onnx file") from error
+    return onnxruntime

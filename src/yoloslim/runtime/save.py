@@ -8,7 +8,7 @@ from yoloslim import __version__
 from yoloslim.errors import WeightsError
 from yoloslim.files import write_atomically
 from yoloslim.graph.to_cfg import to_cfg
-from yoloslim.runtime.load import CHECKPOINT_SUFFIX, HEADER_KEY, Model
+from yoloslim.runtime.load import CHECKPOINT_SUFFIX, HEADER_KEY, Model, require_float
 from yoloslim.weights.checkpoint import Checkpoint, save_checkpoint
 from yoloslim.weights.darknet import write_weights
 
@@ -59,7 +59,12 @@ def write_cfg(model: Model, path: Path) -> None:
 
 
 def write_darknet_weights(model: Model, path: Path, *, cutoff: int | None = None) -> None:
-    """Writes the network's weights in Darknet's format, with the header it came with."""
+    """Writes the network's weights in Darknet's format, with the header it came with.
+
+    Raises:
+        WeightsError: the network is quantized, which the format cannot say.
+    """
+    require_float(model, f"{path}: a Darknet file")
     tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
     write_weights(path, model.graph, tensors, header=model.header, cutoff=cutoff)
 
@@ -71,6 +76,7 @@ def checkpoint_of(model: Model) -> Checkpoint:
         tensors=dict(model.network.state_dict()),
         names=model.names,
         resize=model.resize,
+        quantization=model.quantization,
         origin=model.origin,
         provenance={**model.provenance, "yoloslim": __version__, HEADER_KEY: list(model.header)},
     )

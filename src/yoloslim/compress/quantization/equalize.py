@@ -1,0 +1,207 @@
+"""Channels of a map brought to ranges that suit one scale: cross-layer equalisation (Nagel et al., 2019), over lanes.
+
+What writes a channel is divided by a factor and what reads it multiplied, which changes nothing where only layers lie
+between that pass factors on. A factor belongs to a lane in one stretch of the network between convolutions: channels
+that a shortcut adds have one, and the two sides of a depthwise convolution may differ.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from yoloslim.graph.graph import IMAGE, Graph
+from yoloslim.graph.lanes import Lanes, trace_lanes
+from yoloslim.graph.ops import (
+    AvgPool,
+    Contrastive,
+    Convolution,
+    Crop,
+    Depthwise,
+    Dropout,
+    Empty,
+    LocalAvgPool,
+    MaxPool,
+    MaxPoolDepth,
+    Op,
+    Reorg,
+    Reorg3d,
+    Route,
+    Sam,
+    ScaleChannels,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
+from yoloslim.nn.layers.conv_block import ConvBlock
+from yoloslim.nn.network import Network
+
+HOMOGENEOUS = frozenset({"linear", "relu", "leaky", "revleaky", "relie"})
+"""Activations that pass a positive factor on."""
+
+_ROUNDS = 20
+_SETTLED = 1e-3  # largest change of a factor that ends the rounds
+_LIMIT = 1e4  # of one factor
+
+Ranges = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the network between convolutions, in which every channel may have a factor.
+
+    Attributes:
+        writers: convolutions whose output it begins with.
+        readers: convolutions that it ends in, and the node that each reads.
+    """
+
+    writers: tuple[str, ...]
+    readers: tuple[tuple[str, str], ...]
+
+
+def equalized(network: Network, ranges: Ranges | None = None) -> Network:
+    """Gives the network with channels of like ranges; it computes the same.
+
+    Args:
+        network: without batch-norm.
+        ranges: largest value of every channel of every convolution's output, shape (C,), by node; the largest weights
+            that write a channel where None, as in the paper.
+    """
+    made = copy.deepcopy(network)
+    lanes = trace_lanes(network.graph)
+    known = {name: values.clone().double() for name, values in (ranges or {}).items()}
+    stretches = list(free_stretches(network.graph))
+    for _ in range(_ROUNDS):
+        if max((_equalize(made, stretch, lanes, known) for stretch in stretches), default=0.0) < _SETTLED:
+            break
+    return made
+
+
+def free_stretches(graph: Graph) -> Iterator[Stretch]:
+    """Yields the stretches that pass factors on, in the order of the network."""
+    stretch_of = _stretches(graph)
+    fixed = {stretch_of[IMAGE]}
+    for node in graph:
+        fixed.update(stretch_of[name] for name in (*node.inputs, node.name) if not passes_factors(node.op))
+        if node.weights_of:
+            fixed.update(stretch_of[name] for name in (*node.inputs, node.name, node.weights_of))
+            fixed.update(stretch_of[name] for name in graph[node.weights_of].inputs)
+        if isinstance(node.op, Convolution | Depthwise) and node.op.activation not in HOMOGENEOUS:
+            fixed.add(stretch_of[node.name])
+    convolutions = [node for node in graph if isinstance(node.op, Convolution | Depthwise)]
+    for root in dict.fromkeys(stretch_of.values()):
+        writers = tuple(node.name for node in convolutions if stretch_of[node.name] == root)
+        readers = tuple((node.name, node.inputs[0]) for node in convolutions if stretch_of[node.inputs[0]] == root)
+        if root not in fixed and writers and readers:
+            yield Stretch(writers, readers)
+
+
+@singledispatch
+def passes_factors(op: Op) -> bool:
+    """Whether an op's output has the factors of its inputs' channels, whatever they are; convolutions begin anew."""
+    raise TypeError(f"no rule of equalisation for {type(op).__name__}")
+
+
+@passes_factors.register(AvgPool)
+@passes_factors.register(Contrastive)
+@passes_factors.register(Convolution)
+@passes_factors.register(Depthwise)
+@passes_factors.register(Dropout)
+@passes_factors.register(Empty)
+@passes_factors.register(LocalAvgPool)
+@passes_factors.register(MaxPool)
+@passes_factors.register(Reorg3d)
+@passes_factors.register(Route)
+@passes_factors.register(Upsample)
+def _(op: Op) -> bool:
+    return True
+
+
+@passes_factors.register(MaxPoolDepth)
+@passes_factors.register(Reorg)
+@passes_factors.register(Sam)
+@passes_factors.register(ScaleChannels)
+@passes_factors.register(SqueezeExcite)
+@passes_factors.register(Yolo)
+def _(op: Op) -> bool:
+    return False
+
+
+@passes_factors.register
+def _(op: Crop) -> bool:
+    return not op.scaled
+
+
+@passes_factors.register
+def _(op: Shortcut) -> bool:
+    return op.activation in HOMOGENEOUS and op.weights == "none"
+
+
+def _stretches(graph: Graph) -> dict[str, str]:
+    """The stretch of every node and the image, by the name of its first node."""
+    roots = {IMAGE: IMAGE}
+    for node in graph:
+        if isinstance(node.op, Convolution | Depthwise):
+            roots[node.name] = node.name
+            continue
+        first, *others = dict.fromkeys(roots[name] for name in node.inputs)
+        roots[node.name] = first
+        roots = {name: first if root in others else root for name, root in roots.items()}
+    return roots
+
+
+def _equalize(network: Network, stretch: Stretch, lanes: Lanes, ranges: dict[str, Tensor]) -> float:
+    """Moves factors between the two ends of a stretch, in place, and gives the largest change."""
+    written, read = (torch.zeros(lanes.count, dtype=torch.float64) for _ in range(2))
+    for name in stretch.writers:
+        largest = ranges[name] if name in ranges else _rows(_conv(network, name))
+        written.scatter_reduce_(0, torch.from_numpy(lanes.of[name]), largest, "amax")
+    for name, source in stretch.readers:
+        columns = _columns(_conv(network, name))
+        read.scatter_reduce_(0, torch.from_numpy(lanes.of[source]), columns, "amax")
+    is_used = (written > 0) & (read > 0)
+    factors = torch.where(is_used, (written / read.clamp(min=1e-30)).sqrt().clamp(1 / _LIMIT, _LIMIT), 1.0)
+    factors = torch.where(is_used, factors, 1.0)
+    factors /= torch.exp(torch.log(factors[is_used]).mean()) if is_used.any() else 1.0
+    _apply(network, stretch, lanes, factors, ranges)
+    return float((factors[is_used] - 1).abs().max()) if is_used.any() else 0.0
+
+
+def _apply(network: Network, stretch: Stretch, lanes: Lanes, factors: Tensor, ranges: dict[str, Tensor]) -> None:
+    for name in stretch.writers:
+        own, conv = factors[lanes.of[name]], _conv(network, name).conv
+        with torch.no_grad():
+            conv.weight /= own.view(-1, 1, 1, 1).to(conv.weight)
+            cast(Tensor, conv.bias).div_(own.to(conv.weight))
+        if name in ranges:
+            ranges[name] /= own
+    for name, source in stretch.readers:
+        own, conv = factors[lanes.of[source]], _conv(network, name).conv
+        with torch.no_grad():
+            _by_input(conv.weight, conv.groups).mul_(own.view(conv.groups, 1, -1, 1).to(conv.weight))
+
+
+def _conv(network: Network, name: str) -> ConvBlock:
+    return cast(ConvBlock, network.get_submodule(name))
+
+
+def _rows(block: ConvBlock) -> Tensor:
+    """The largest weight that writes each channel, shape (O,)."""
+    return block.conv.weight.detach().double().abs().flatten(1).amax(1)
+
+
+def _columns(block: ConvBlock) -> Tensor:
+    """The largest weight that reads each channel, shape (I,)."""
+    return _by_input(block.conv.weight.detach().double().abs(), block.conv.groups).amax((1, 3)).flatten()
+
+
+def _by_input(weight: Tensor, groups: int) -> Tensor:
+    """A view of weights, (O, I / groups, k, k), as (groups, O / groups, I / groups, k * k)."""
+    return weight.view(groups, -1, weight.shape[1], weight.shape[2] * weight.shape[3])

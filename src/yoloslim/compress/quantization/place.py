@@ -1,0 +1,215 @@
+"""Which tensors of a network are rounded for a target: a pass over its graph.
+
+Every map that a convolution on integers reads becomes codes, and so does, towards the image, what the layers between
+read: an op that only passes values on (pooling, concatenation, enlargement) runs on codes where all it reads and gives
+has one scale. Maps that only heads read stay in float: the sums of their convolution are given as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+
+from yoloslim.compress.quantization.plan import QuantPlan
+from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec
+from yoloslim.compress.quantization.targets import Target, find_target
+from yoloslim.errors import RecipeError, TargetError
+from yoloslim.graph.graph import IMAGE, Graph, Node
+from yoloslim.graph.ops import (
+    AvgPool,
+    Contrastive,
+    Convolution,
+    Crop,
+    Depthwise,
+    Dropout,
+    Empty,
+    LocalAvgPool,
+    MaxPool,
+    MaxPoolDepth,
+    Op,
+    Reorg,
+    Reorg3d,
+    Route,
+    Sam,
+    ScaleChannels,
+    Shortcut,
+    SqueezeExcite,
+    Upsample,
+    Yolo,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What is asked of a plan.
+
+    Attributes:
+        target: its name.
+        scheme: how ranges come about.
+        weights: codes of weights; the target's where None.
+        activations: codes of feature maps; the target's where None.
+        keep_float: convolutions that are not rounded.
+        weight_bits: bits of the weights of single convolutions.
+    """
+
+    target: str = "onnxruntime"
+    scheme: str = "google"
+    weights: QuantSpec | None = None
+    activations: QuantSpec | None = None
+    keep_float: Collection[str] = ()
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
+
+
+def place(graph: Graph, asked: Placement) -> QuantPlan:
+    """Gives the plan of a network for a target.
+
+    Raises:
+        RecipeError: no such target, a node to keep is no convolution, or nothing is left to quantize.
+        TargetError: the target cannot run a layer, or has not these codes.
+    """
+    target = find_target(asked.target)
+    weights, activations = asked.weights or target.weights, asked.activations or target.activations
+    _check_codes(asked.target, target, weights, activations)
+    _check_layers(graph, asked.target, target)
+    kernels = _kernels(graph, asked, weights)
+    coded = _coded(graph, kernels)
+    edges = _edges(graph, coded)
+    image = replace(target.image, scale=activations.scale)
+    scales = {name: image if name == edges.get(IMAGE) else activations for name in dict.fromkeys(edges.values())}
+    before = {
+        node.name: activations for node in graph if node.name in kernels and _is_rounded_before(node, target, coded)
+    }
+    return QuantPlan(asked.target, asked.scheme, scales, edges, before, kernels)
+
+
+@singledispatch
+def passes_on(op: Op) -> bool:
+    """Whether every value that an op gives is one that it read, in use."""
+    raise TypeError(f"no placement rule for {type(op).__name__}")
+
+
+@passes_on.register(Contrastive)
+@passes_on.register(Dropout)
+@passes_on.register(Empty)
+@passes_on.register(MaxPoolDepth)
+@passes_on.register(Reorg)
+@passes_on.register(Reorg3d)
+@passes_on.register(Route)
+def _(op: Op) -> bool:
+    return True
+
+
+@passes_on.register(AvgPool)
+@passes_on.register(Convolution)
+@passes_on.register(Depthwise)
+@passes_on.register(LocalAvgPool)
+@passes_on.register(Sam)
+@passes_on.register(ScaleChannels)
+@passes_on.register(Shortcut)
+@passes_on.register(SqueezeExcite)
+@passes_on.register(Yolo)
+def _(op: Op) -> bool:
+    return False
+
+
+@passes_on.register
+def _(op: Upsample) -> bool:
+    return op.scale == 1.0
+
+
+@passes_on.register
+def _(op: MaxPool) -> bool:
+    return not op.blur
+
+
+@passes_on.register
+def _(op: Crop) -> bool:
+    return not op.scaled
+
+
+def convolutions(graph: Graph) -> dict[str, Convolution]:
+    """Gives the convolutions that can compute on integers, depthwise ones too; those that share weights cannot."""
+    sharing = {name for node in graph if node.weights_of for name in (node.name, node.weights_of)}
+    found = {node.name: node.op for node in graph if node.name not in sharing}
+    return {
+        name: op.as_convolution() if isinstance(op, Depthwise) else op
+        for name, op in found.items()
+        if isinstance(op, Convolution | Depthwise)
+    }
+
+
+def _kernels(graph: Graph, asked: Placement, weights: QuantSpec) -> dict[str, QuantSpec]:
+    names = list(convolutions(graph))
+    for option, given in (("keep-float", asked.keep_float), ("bits", asked.weight_bits)):
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            near = ", ".join(names[:3])
+            raise RecipeError(f"{option} {unknown[0]}: expected the name of a convolution, such as {near}")
+    kept = [name for name in names if name not in set(asked.keep_float)]
+    if not kept:
+        raise RecipeError("nothing is left to quantize: no convolution of this network would compute on integers")
+    return {name: replace(weights, bits=asked.weight_bits.get(name, weights.bits)) for name in kept}
+
+
+def _coded(graph: Graph, kernels: Collection[str]) -> set[str]:
+    """The nodes, and the image, whose output is codes: what convolutions on integers read, and the way there."""
+    coded: set[str] = set()
+    for node in reversed(graph.nodes):
+        is_convolution = isinstance(node.op, Convolution | Depthwise)
+        wants = node.name in kernels if is_convolution else node.name in coded and not isinstance(node.op, Yolo)
+        if wants:
+            coded.update(node.inputs)
+    return coded
+
+
+def _edges(graph: Graph, coded: Collection[str]) -> dict[str, str]:
+    """The name of the scale of every coded node: that of the first of all nodes that share it."""
+    roots = {IMAGE: IMAGE, **{node.name: node.name for node in graph}}
+
+    def root(name: str) -> str:
+        while roots[name] != name:
+            name = roots[name]
+        return name
+
+    order = {name: index for index, name in enumerate(roots)}
+    for node in graph:
+        if node.name in coded and passes_on(node.op):
+            for name in node.inputs:
+                first, second = sorted((root(name), root(node.name)), key=order.__getitem__)
+                roots[second] = first
+    return {name: root(name) for name in roots if name in coded}
+
+
+def _is_rounded_before(node: Node, target: Target, coded: Collection[str]) -> bool:
+    assert isinstance(node.op, Convolution | Depthwise)
+    is_blurred = isinstance(node.op, Convolution) and node.op.blur > 0
+    return node.name in coded and (node.op.activation not in target.fused or is_blurred)
+
+
+def _check_codes(name: str, target: Target, weights: QuantSpec, activations: QuantSpec) -> None:
+    for kind, spec in (("weights", weights), ("activations", activations)):
+        if spec.bits > MAX_BITS:
+            raise RecipeError(f"bits: expected {MIN_BITS} to {MAX_BITS}, found {spec.bits}")
+        if spec.scale not in target.scales:
+            raise TargetError(f"{name} multiplies {kind} by {' or '.join(target.scales)} scales, not by {spec.scale}")
+        if spec.rounding not in target.roundings:
+            raise TargetError(f"{name} rounds {' or '.join(target.roundings)}, asked for {spec.rounding}")
+
+
+def _check_layers(graph: Graph, name: str, target: Target) -> None:
+    for node in graph:
+        problem = _problem(node.op, target)
+        if problem:
+            raise TargetError(f"{node.name}: {name} cannot run {problem}: choose another --for, or change the cfg")
+
+
+def _problem(op: Op, target: Target) -> str:
+    if target.ops is not None and type(op) not in target.ops:
+        return f"{type(op).__name__} layers"
+    activation = getattr(op, "activation", "linear")
+    if target.activation_names is not None and activation not in target.activation_names:
+        return f"activation={activation} (it has {', '.join(sorted(target.activation_names))})"
+    if target.max_pool and isinstance(op, MaxPool) and op.size > target.max_pool:
+        return f"pooling windows of {op.size}, above {target.max_pool}"
+    return ""

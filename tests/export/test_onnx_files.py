@@ -191,7 +191,7 @@ def test_a_file_that_differs_from_torch_is_not_kept(
     before = file.read_bytes()
     wrong = {name: tensor + value for name, tensor in tensors_of(model).items()}
     write = recipe.export_onnx
-    monkeypatch.setattr(recipe, "export_onnx", lambda path, description, _: write(path, description, wrong))
+    monkeypatch.setattr(recipe, "export_onnx", lambda path, description, *_: write(path, description, wrong))
 
     with pytest.raises(ParityFailed, match=r"net\.onnx: not written: its head maps differ from torch's by"):
         recipe.export(model, file, [noise(1, 3, 16, 24)])

@@ -48,7 +48,7 @@ class Stage:
 def write_result_page(
     path: Path, recipe: Recipe, stages: Sequence[Stage], validation: Dataset | JointDataset | None = None
 ) -> None:
-    """Writes the page: the table, AP over the epochs, plots of integers, pictures with boxes of the first and the last stage.
+    """Writes the page: the table, AP over the epochs, plots of integers, pictures of the first and the last stage.
 
     Args:
         validation: where the pictures are from; without it there are none.

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from yoloslim.weights.checkpoint import load_checkpoint
 
 Run = Callable[..., object]
+SPARSE = ("--sparsity", "auto", "--set", "sparsity.measure_every=1")
 QUICK = ("--batch", 2, "--set", "train.workers=0", "--device", "cpu")
 
 
@@ -97,13 +98,23 @@ def test_eval_warns_where_tested_pictures_were_trained_on(run: Run, tiny: tuple[
 
 
 @pytest.mark.medium
-def test_sparse_training_tells_how_many_gammas_are_small(run: Run, tiny: tuple[object, ...], data: Path) -> None:
-    sparse = ("--sparsity", "auto", "--penalty", "normal")
-    outcome = run("train", *tiny, "--data", data, "--epochs", 2, *sparse, *QUICK, "--out", "run")
+@pytest.mark.parametrize("schedule", ["constant", "decay", "per-layer"])
+def test_sparse_training_tells_what_could_be_pruned(
+    run: Run, tiny: tuple[object, ...], data: Path, schedule: str
+) -> None:
+    options = (*SPARSE, "--penalty", "shortcut", "--penalty-schedule", schedule)
+    outcome = run("train", *tiny, "--data", data, "--epochs", 2, *options, *QUICK, "--out", "run")
 
     assert outcome.code == 0, outcome.err
-    rows = json.loads((data.parent.parent / "run" / "results.json").read_text())
-    assert all(0 <= row["small_gammas"] <= 1 and row["strength"] > 0 for row in rows)
+    assert "measured after each epoch, on 6 validation pictures" in outcome.err
+    assert outcome.out.count("% of parameters at 0/0.5/1/2 points of AP50") == 2
+    folder = data.parent.parent / "run"
+    assert tomllib.loads((folder / "recipe.toml").read_text())["prune"]["method"] == "shortcut"
+    assert (folder / "plots" / "gammas.png").stat().st_size > 0
+    rows = figures(folder)
+    assert all(0 <= row["prunable_0"] <= row["prunable_0.5"] <= row["prunable_1"] <= row["prunable_2"] for row in rows)
+    assert all(0 <= row["prunable_params_0.5"] < 1 and row["converged"] == 0 for row in rows)
+    assert all(0 <= row["tiny_gammas"] <= row["small_gammas"] <= 1 and row["strength"] > 0 for row in rows)
 
 
 def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[object, ...], data: Path) -> None:
@@ -126,10 +137,13 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "much"),
             "--sparsity much: expected a number",
         ),
-        (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "-1"), "strength: expected 0 or more"),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "-1"),
+            "strength: expected a number above 0",
+        ),
         (
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--sparsity", "nan"),
-            "strength: expected 0 or more, found nan",
+            "strength: expected a number above 0, found nan",
         ),
         (
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty-schedule", "fade"),
@@ -142,6 +156,14 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
             "class_weights: expected one for each of 2 classes, found 3",
         ),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "sparsity.epochs=3"), "is for a compression"),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty", "layer"),
+            r"penalty layer: this network has no residual block .*\[shortcut\]\); choose normal or shortcut",
+        ),
+        (
+            ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--penalty", "normal", "--set", "train.freeze=['0*']"),
+            "penalty normal: all layers that it shrinks are frozen",
+        ),
         (("--weights", "old.weights", "--data", "set/data.yaml"), r"only a \.safetensors brings its own network"),
         (("--resume", "nowhere"), "expected the folder of a training"),
         (("--resume", "nowhere", "--device", "cpu"), "--resume goes on with the recipe of its run"),
@@ -158,6 +180,12 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     assert not (data.parent.parent / "runs").exists()
 
 
+def figures(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run, without how long they took."""
+    rows = json.loads((folder / "results.json").read_text())
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Everything that the state of a run holds."""
     return load_file(folder / "state.safetensors")
@@ -165,7 +193,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
-@pytest.mark.parametrize("kind", [(), ("--sparsity", "auto")], ids=["plain", "sparse"])
+@pytest.mark.parametrize("kind", [(), SPARSE], ids=["plain", "sparse"])
 def test_a_run_that_is_killed_at_random_steps_ends_bit_for_bit_as_a_whole_one(
     tmp_path: Path, tiny: tuple[object, ...], data: Path, kind: tuple[str, ...]
 ) -> None:
@@ -183,6 +211,11 @@ def test_a_run_that_is_killed_at_random_steps_ends_bit_for_bit_as_a_whole_one(
     whole, part = weights(tmp_path / "whole"), weights(tmp_path / "part")
     assert whole.keys() == part.keys()
     assert [name for name, tensor in whole.items() if not torch.equal(tensor, part[name])] == []
+    assert figures(tmp_path / "whole") == figures(tmp_path / "part")
+    if kind:
+        assert len({row["strength"] for row in figures(tmp_path / "whole")}) > 1, "the strength did not follow AP50"
+        tables = [(tmp_path / name / "gammas.csv").read_text() for name in ("whole", "part")]
+        assert tables[0] == tables[1]
 
 
 def until_state_changes(path: Path, times: int, process: subprocess.Popen[bytes]) -> None:

@@ -56,7 +56,6 @@ def test_chosen_channels_shrink_in_equal_steps_and_stay_at_zero() -> None:
     assert seen == pytest.approx([-4.0 * max(0, last - done) / last for done in range(1, 11)], abs=1e-6)
     assert scales(made) == [0.0, 2.0, 0.0, 3.0]
     assert made.get_parameter(f"{NORM}.bias").tolist() == [0.0, 0.5, 0.0, 0.5]
-    assert fade.small_share() == 1.0
 
 
 def test_what_the_optimiser_gives_back_after_the_end_is_taken_again() -> None:

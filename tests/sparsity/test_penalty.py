@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from yoloslim.compress.sparsity.gammas import SMALL, TINY, gammas_of
 from yoloslim.compress.sparsity.penalty import GammaPenalty, auto_strength
+from yoloslim.compress.sparsity.schedule import SCHEDULES
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.nn.network import Network
 
@@ -29,11 +31,19 @@ classes=3
 """
 
 
+BLOCK = CFG.split("[convolutional]")[1]
+TWO_LAYERS = CFG.replace(BLOCK, f"{BLOCK}[convolutional]{BLOCK}", 1)
+
+
 def network(gammas: list[float]) -> Network:
     made = Network(parse_cfg(CFG))
     with torch.no_grad():
         made.get_parameter("000_convolutional.norm.weight").copy_(torch.tensor(gammas))
     return made
+
+
+def scales(made: Network) -> list[float]:
+    return made.get_parameter("000_convolutional.norm.weight").tolist()
 
 
 def chosen(*channels: bool) -> dict[str, np.ndarray]:
@@ -50,18 +60,75 @@ def test_chosen_gammas_move_towards_zero_and_stop_there() -> None:
     assert gammas == pytest.approx([0.3, -0.3, 0.0, 0.5])
 
 
-def test_the_share_of_small_gammas_counts_the_chosen_ones() -> None:
-    penalty = GammaPenalty(network([0.0, 0.5, -0.009, 0.0]), chosen(True, True, True, False), strength=1.0)
+def test_small_gammas_are_those_far_below_their_layers_mean() -> None:
+    gammas = gammas_of(network([0.0, 0.005, -1.0, 2.995]), chosen(True, True, True, False))
 
-    assert penalty.small_share() == pytest.approx(2 / 3)
-    assert penalty.gammas().tolist() == pytest.approx([0.0, 0.5, 0.009])
+    assert gammas.sizes.tolist() == pytest.approx([0.0, 0.005, 1.0])
+    assert gammas.relative.tolist() == pytest.approx([0.0, 0.005, 1.0])
+    assert (gammas.share_below(SMALL), gammas.share_below(TINY)) == pytest.approx((2 / 3, 1 / 3))
+    assert gammas.mean == pytest.approx(0.335)
+
+
+def test_a_layer_of_zeros_is_all_small() -> None:
+    assert gammas_of(network([0.0] * 4), chosen(True, True, True, True)).share_below(TINY) == 1.0
+
+
+def test_a_decaying_penalty_frees_large_gammas_and_holds_small_ones() -> None:
+    made = network([1.0, 0.008, 1.0, 1.992])
+    penalty = GammaPenalty(made, chosen(True, True, False, True), strength=1.0, schedule=SCHEDULES["decay"])
+
+    penalty.step(rate=0.002, progress=0.75)
+    assert scales(made) == pytest.approx([0.999, 0.006, 1.0, 1.991])
+
+    penalty.step(rate=0.002, progress=1.0)
+    assert scales(made) == pytest.approx([0.999, 0.004, 1.0, 1.991])
+
+
+@pytest.mark.parametrize(("progress", "left"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
+def test_a_decaying_strength_is_whole_for_half_of_the_training(progress: float, left: float) -> None:
+    assert SCHEDULES["decay"].left(progress) == left
+
+
+def test_layers_come_to_zero_together_when_each_has_its_share_of_the_strength() -> None:
+    made = Network(parse_cfg(TWO_LAYERS))
+    with torch.no_grad():
+        made.get_parameter("000_convolutional.norm.weight").fill_(0.2)
+        made.get_parameter("001_convolutional.norm.weight").fill_(1.8)
+    every = {name: np.ones(4, dtype=bool) for name in ("000_convolutional", "001_convolutional")}
+    penalty = GammaPenalty(made, every, strength=0.5, schedule=SCHEDULES["per-layer"])
+    assert penalty.distances().tolist() == pytest.approx([1.0] * 8)
+
+    penalty.step(rate=1.0)
+
+    assert made.get_parameter("000_convolutional.norm.weight").tolist() == pytest.approx([0.1] * 4)
+    assert made.get_parameter("001_convolutional.norm.weight").tolist() == pytest.approx([0.9] * 4)
+
+
+def test_a_layer_that_takes_no_gradient_is_left_alone_for_as_long() -> None:
+    made = network([1.0] * 4)
+    penalty = GammaPenalty(made, chosen(True, True, True, True), strength=1.0)
+    made.requires_grad_(False)
+    assert len(penalty.step(0.25).before) == 0
+    made.requires_grad_(True)
+
+    penalty.step(0.25)
+
+    assert scales(made) == [0.75] * 4
+
+
+def test_an_average_is_zero_where_the_network_is() -> None:
+    average = network([0.1, 0.2, 0.3, 0.4])
+
+    GammaPenalty(network([0.0, 0.5, 0.0, 0.5]), chosen(True, True, True, True), strength=1.0).finish(average)
+
+    assert scales(average) == pytest.approx([0.0, 0.2, 0.0, 0.4])
 
 
 def test_the_automatic_strength_brings_the_median_to_zero_over_a_training() -> None:
     made = network([1.0, 2.0, 3.0, 1.0])
     penalty = GammaPenalty(made, chosen(True, True, True, False), strength=0.0)
     rates = [0.1, 0.2, 0.3, 0.2, 0.1]
-    penalty.strength = auto_strength(penalty.gammas(), sum(rates))
+    penalty.strength = auto_strength(penalty.distances(), sum(rates))
 
     for rate in rates:
         penalty.step(rate)
@@ -75,5 +142,4 @@ def test_networks_without_removable_gammas_are_left_alone() -> None:
 
     penalty.step(1.0)
 
-    assert penalty.small_share() == 0.0
-    assert auto_strength(penalty.gammas(), 1.0) == 0.0
+    assert auto_strength(penalty.distances(), 1.0) == 0.0

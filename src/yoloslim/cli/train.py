@@ -47,10 +47,11 @@ def train(
         str, typer.Option(metavar="S", help="Train sparse: strength of the penalty, as 0.001, or auto.")
     ] = "",
     penalty: Annotated[
-        Literal["normal"] | None, typer.Option(help="Method whose channels the penalty shrinks.")
+        Literal["normal", "shortcut", "layer"] | None, typer.Option(help="Which channels the penalty shrinks.")
     ] = None,
     schedule: Annotated[
-        Literal["constant", "fade"] | None, typer.Option("--penalty-schedule", help="How the penalty acts over time.")
+        Literal["constant", "decay", "per-layer", "fade"] | None,
+        typer.Option("--penalty-schedule", help="How the penalty acts over layers and time."),
     ] = None,
     save_every: Annotated[
         int | None, typer.Option(metavar="N", callback=check_count, help="Save the state every N steps too.")

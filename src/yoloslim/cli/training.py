@@ -32,5 +32,19 @@ def _row_printer(session: Session, name: str, epochs: int) -> Callable[[dict[str
         small = f"  small gammas {100 * row['small_gammas']:.0f} %" if "small_gammas" in row else ""
         text = f"  {name} {row['epoch']:.0f}/{epochs}  loss {row['loss']:.3f}{accuracy}{small}"
         session.print(f"{text}  {row['seconds']:.0f} s, {left / 60:.0f} min left")
+        if "converged" in row:
+            session.print(_prunable(row))
 
     return show
+
+
+def _prunable(row: dict[str, float]) -> str:
+    """What could be pruned after an epoch of sparse training."""
+    from yoloslim.recipes.sparse_progress import LOSSES
+
+    lanes, params = (
+        "/".join(f"{100 * row[f'{key}_{points}']:.0f}" for points in LOSSES) for key in ("prunable", "prunable_params")
+    )
+    text = f"    prunable {lanes} % of channels, {params} % of parameters at {'/'.join(LOSSES)} points of AP50"
+    text += f", strength {row['strength']:.3g}" if "strength" in row else ""
+    return f"{text}\n    converged: what is prunable has stopped growing" if row["converged"] else text

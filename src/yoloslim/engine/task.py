@@ -67,6 +67,9 @@ class Hooks:
             a gradient that stays the same moves a weight.
         on_average: called with the averaged network before it is measured and written, and with the steps done.
         after_epoch: gives more columns for the epoch's row.
+        measure: gives more columns still, from the averaged network; asked in the first process alone.
+        on_rows: called in every process with the rows of all epochs done, after each epoch and when a training goes on:
+            what others need to remember between epochs is what these rows tell.
         on_batch: called with (epochs done, batches of this epoch done, batches of an epoch).
         on_row: called with each finished epoch's row.
     """
@@ -74,6 +77,8 @@ class Hooks:
     after_step: Callable[[int, float], None] = lambda done, rate: None
     on_average: Callable[[Network, int], None] = lambda network, done: None
     after_epoch: Callable[[], Mapping[str, float]] = dict
+    measure: Callable[[Network], Mapping[str, float]] = lambda network: {}
+    on_rows: Callable[[Sequence[Row]], None] = lambda rows: None
     on_batch: Callable[[int, int, int], None] = lambda epoch, done, count: None
     on_row: Callable[[Row], None] = lambda row: None
 

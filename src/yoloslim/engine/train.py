@@ -102,9 +102,11 @@ class _Loop:
         self.epoch, self.batch = self.epoch + 1, 0
         row = {"epoch": self.epoch, "rate": self._rate(self.step - 1), **self._means(), **self.hooks.after_epoch()}
         self._average()
+        row.update(self._measured())
         row.update(self._figures())
         row["seconds"] = round(time.perf_counter() - start, 2)
         self._write(row)
+        self.hooks.on_rows(self.rows)
         self.hooks.on_row(row)
 
     def _step(self, group: Sequence[Batch]) -> None:
@@ -204,6 +206,10 @@ class _Loop:
             advice = f"batch={fits} with accumulate_to={size} learns much the same" if size > 1 else "lower the size"
             raise RecipeError(f"not enough memory for batch={size} at {width}x{height}; {advice}") from error
 
+    def _measured(self) -> Mapping[str, float]:
+        columns = self.hooks.measure(self.averaged.eval()) if self.fabric.is_global_zero else {}
+        return self.fabric.broadcast(dict(columns))
+
     def _figures(self) -> Mapping[str, float]:
         last = self.epoch == self.settings.epochs
         if self.task.evaluate is None or not (last or self.epoch % self.settings.eval_every == 0):
@@ -260,6 +266,7 @@ class _Loop:
         self.epoch, self.batch, self.step, self.average.steps = state.epoch, state.batch, state.step, state.ema_steps
         self.sums = dict(state.sums)
         self.rows = [dict(row) for row in state.rows]
+        self.hooks.on_rows(self.rows)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

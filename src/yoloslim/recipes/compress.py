@@ -31,7 +31,7 @@ from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, prun
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import Recipe
-from yoloslim.recipes.sparsity import Sparsity
+from yoloslim.recipes.sparsity import Sparsity, check_penalty
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
 from yoloslim.runtime.artefact import open_artefact
@@ -78,6 +78,8 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
     """
     choose_device(recipe.device)
     names = material_of(recipe, graph).training.names
+    if recipe.sparsity.epochs:
+        check_penalty(graph, recipe.sparsity, recipe.train)
     model = starting_model(sized(graph, recipe.data), recipe.model.weights, names, recipe.seed)
     if not needs_pictures(recipe.prune):  # a target that cannot be reached is not worth training for
         planned(model.network, recipe.prune)

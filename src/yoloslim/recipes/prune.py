@@ -208,12 +208,21 @@ def prune(network: Network, plan: PruningPlan, *, folding: bool = True, batches:
     Raises:
         PlanError: the plan does not fit the network.
     """
-    prepared = folded(network, plan) if folding else Folded(network, {})
+    prepared = _prepared(network, plan, folding=folding)
     small = shrink(prepared.network, plan)
     difference = max_abs_diff(prepared.network, small, plan)
     gap = fold_gap(network, prepared, plan) if folding else None
     batches = list(batches)
     return Pruned(recalibrate(small, batches) if batches else small, difference, gap, small)
+
+
+def unproved(network: Network, plan: PruningPlan, *, folding: bool = True) -> Network:
+    """Gives the small network of ``prune`` without its proof: what is only measured and thrown away."""
+    return shrink(_prepared(network, plan, folding=folding).network, plan)
+
+
+def _prepared(network: Network, plan: PruningPlan, *, folding: bool) -> Folded:
+    return folded(network, plan) if folding else Folded(network, {})
 
 
 def pruned_model(model: Model, network: Network, plan: PruningPlan) -> Model:

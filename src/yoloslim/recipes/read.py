@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import math
 import os
 import re
 import tomllib
@@ -24,6 +23,7 @@ from yoloslim.recipes.faults import first_fault
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
 from yoloslim.recipes.schema import LossTable, PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
+from yoloslim.recipes.sparsity import check_sparsity
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _RECIPE, _TRAIN_RECIPE = TypeAdapter(Recipe), TypeAdapter(TrainRecipe)
@@ -116,11 +116,19 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
     """
     expanded = _expanded(dict(tables), where)
     _check_keys(expanded, TrainRecipe, where, "")
-    recipe = _validated(_TRAIN_RECIPE, expanded, where)
+    recipe = _validated(_TRAIN_RECIPE, _with_method(expanded), where)
     with _at(where):
         if recipe.sparsity is not None:
             _check_sparse_training(recipe.sparsity, recipe.prune)
     return recipe
+
+
+def _with_method(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables of a training whose ``[prune]``, where it names no method, takes that of the penalty."""
+    penalty = tables.get("sparsity", {}).get("penalty")
+    if penalty is None:
+        return tables
+    return {**tables, "prune": {"method": penalty, **tables.get("prune", {})}}
 
 
 def parse_tune_table(tables: Mapping[str, Any], where: str) -> TuneTable:
@@ -176,9 +184,8 @@ def _check_start(recipe: Recipe | TrainRecipe) -> None:
     sides = recipe.data.size if isinstance(recipe.data.size, tuple) else (recipe.data.size,)
     if min(sides) < 0 or (len(sides) == 2 and 0 in sides):
         raise RecipeError(f"[data] size: expected pixels above 0, found {recipe.data.size}")
-    sparsity = recipe.sparsity
-    if sparsity is not None and isinstance(sparsity.strength, float) and not 0 <= sparsity.strength < math.inf:
-        raise RecipeError(f"[sparsity] strength: expected 0 or more, found {sparsity.strength:g}")
+    if recipe.sparsity is not None:
+        check_sparsity(recipe.sparsity)
 
 
 def _check_sparse_training(sparsity: SparsityTable, prune: PruneTable) -> None:

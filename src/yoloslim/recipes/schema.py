@@ -70,20 +70,30 @@ class SparsityTable:
 
     Attributes:
         epochs: of the stage; 0 leaves it out.
-        schedule: ``constant``: a penalty on the gammas all along, and pruning finds what it made small; ``fade``:
-            what ``[prune]`` would remove is chosen at the start and brought to zero.
-        penalty: which gammas are shrunk; ``normal``: those that normal pruning may remove.
-        strength: of the penalty; ``auto``: the median gamma would just come to 0.
+        schedule: ``constant``: a penalty on the gammas all along, and pruning finds what it made small; ``decay``:
+            gammas that are not small by then are freed in the second half; ``per-layer``: in proportion to the mean
+            gamma of each layer; ``fade``: what ``[prune]`` would remove is chosen at the start and brought to zero.
+        penalty: which gammas are shrunk; ``normal``: those that normal pruning may remove; ``shortcut``: all that can
+            be removed; ``layer``: those of the last convolution of each residual block.
+        strength: of the penalty; ``auto``: at first such that the median gamma would just come to 0, then raised while
+            the guard holds.
         reach: with ``auto``, for this multiple of the median.
+        guard: with ``auto``, AP50 that may be lost against the best so far, 0..1.
         learning_rate: of the stage; that of ``[train]`` when 0.
+        pictures: of the validation set that are measured on meanwhile.
+        measure_every: epochs between two measurements of what can be pruned; 0: so many that they take about a tenth
+            of the stage.
     """
 
     epochs: int = 0
-    schedule: Literal["constant", "fade"] = "constant"
-    penalty: Literal["normal"] = "normal"
+    schedule: Literal["constant", "decay", "per-layer", "fade"] = "constant"
+    penalty: Literal["normal", "shortcut", "layer"] = "normal"
     strength: float | Literal["auto"] = "auto"
     reach: float = 1.0
+    guard: float = 0.01
     learning_rate: float = 0.0
+    pictures: int = 64
+    measure_every: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,13 @@ from yoloslim.losses.class_weights import with_class_weights
 from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
 from yoloslim.recipes.evaluate import evaluate_on
+from yoloslim.recipes.evidence import Pictures, accuracy_on
 from yoloslim.recipes.first_batches import with_sheets
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.provenance import write_recipe
-from yoloslim.recipes.schema import TrainRecipe
-from yoloslim.recipes.sparsity import Sparsity, sparsity_hooks
+from yoloslim.recipes.schema import SparsityTable, TrainRecipe
+from yoloslim.recipes.sparse_progress import Judge, pace_of, told_pace
+from yoloslim.recipes.sparsity import Sparsity, check_penalty, sparsity_hooks
 from yoloslim.recipes.start import starting_model
 from yoloslim.report.accuracy_plots import CONFUSION, write_accuracy_plots
 from yoloslim.runtime.detector import Detector
@@ -97,6 +99,8 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
     """
     choose_device(recipe.device)
     material = material_of(recipe, graph)
+    if recipe.sparsity is not None:
+        check_penalty(graph, recipe.sparsity, recipe.train)
     return starting_model(
         sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
     ), material
@@ -142,7 +146,8 @@ def train_model(
     material = replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
     hooks = watch or Hooks()
     if sparsity is not None:
-        hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks)
+        watching = _sparse_judge(model, material, sparsity.table, settings, device, folder)
+        hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks, watching)
     judge = _Judge(model, material, device)
     described = cache(partial(_described, model, material))
     task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity)), described)
@@ -151,6 +156,18 @@ def train_model(
         _write_last_plots(judge, trained, folder / PLOTS)
         model = described()
     return with_network(model, trained.network), trained, pictures.problems
+
+
+def _sparse_judge(
+    model: Model, material: Material, table: SparsityTable, settings: TrainSettings, device: str, folder: Path
+) -> Judge:
+    """What measures a sparse training: the first validation pictures, about a tenth of the time."""
+    count = min(table.pictures, len(material.validation))
+    pictures = Pictures(material.training, material.validation, count, device)
+    measured = replace(model, resize=material.resize)
+    pace = pace_of(count, len(material.training), table.measure_every)
+    _log.info("%s", told_pace(pace, count))
+    return Judge(accuracy_on(measured, material.validation, pictures), pace, settings.epochs, folder)
 
 
 def layout_of(graph: Graph, resize: ResizeMode) -> Layout:

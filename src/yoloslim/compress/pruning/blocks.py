@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from yoloslim.compress.pruning.scores import ChannelScores
 from yoloslim.errors import PlanError
-from yoloslim.graph.blocks import Block, residual_blocks
+from yoloslim.graph.blocks import residual_blocks
 from yoloslim.graph.graph import Graph
 
 
@@ -24,7 +26,7 @@ def lowest_blocks(graph: Graph, channels: ChannelScores, share: float, count: in
         return ()
     scores = block_scores(graph, channels)
     if not scores:
-        raise PlanError(_why_none(graph))
+        raise PlanError(f"{why_none(graph)}; choose a method that removes channels")
     wanted = max(1, round(share * len(scores))) if count is None else count
     if wanted > len(scores):
         raise PlanError(f"this network has {len(scores)} residual blocks that can be dropped, asked for are {wanted}")
@@ -37,18 +39,25 @@ def block_scores(graph: Graph, channels: ChannelScores) -> dict[str, float]:
 
     Blocks of which no convolution has scores are left out.
     """
-    scored = ((block, _last_scored(block, channels)) for block in residual_blocks(graph).removable)
-    return {block.shortcut: float(np.mean(channels[last])) for block, last in scored if last}
+    return {name: float(np.mean(channels[last])) for name, last in last_scored(graph, channels).items()}
 
 
-def _last_scored(block: Block, channels: ChannelScores) -> str:
-    return next((name for name in reversed(block.branch) if name in channels), "")
+def last_scored(graph: Graph, scored: Container[str]) -> dict[str, str]:
+    """Gives the last convolution with scores of every block that can be dropped, by its shortcut.
+
+    Args:
+        scored: names of the convolutions that have scores; blocks without one are left out.
+    """
+    blocks = residual_blocks(graph).removable
+    found = {block.shortcut: [name for name in block.branch if name in scored] for block in blocks}
+    return {name: branch[-1] for name, branch in found.items() if branch}
 
 
-def _why_none(graph: Graph) -> str:
+def why_none(graph: Graph) -> str:
+    """Gives why a network has no block with scores that can be dropped."""
     blocks = residual_blocks(graph)
     reasons = [f"{name}: {reason}" for name, reason in blocks.others.items()]
     if blocks.removable:
         reasons = [f"{blocks.removable[0].shortcut}: no convolution of its branch has batch-norm"]
     found = f"({reasons[0]})" if reasons else "(it has no [shortcut])"
-    return f"this network has no residual block that can be dropped {found}; choose a method that removes channels"
+    return f"this network has no residual block that can be dropped {found}"

@@ -7,13 +7,9 @@ give nothing at all, so that pruning them changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from yoloslim.compress.sparsity.penalty import SMALL, chosen_norms
+from yoloslim.compress.sparsity.gammas import Channels, chosen_norms
 from yoloslim.nn.network import Network
 
 FADED = 0.7
@@ -25,11 +21,11 @@ class Fade:
 
     Args:
         network: whose batch-norms are changed in place.
-        channels: by node, shape (C,), True for the channels to fade; nodes without batch-norm are passed over.
+        channels: to fade.
         steps: optimiser steps of the whole training.
     """
 
-    def __init__(self, network: Network, channels: Mapping[str, NDArray[np.bool_]], steps: int) -> None:
+    def __init__(self, network: Network, channels: Channels, steps: int) -> None:
         self._channels = channels
         self._norms = chosen_norms(network, channels)
         self._last = max(1, round(FADED * steps))
@@ -44,11 +40,6 @@ class Fade:
         """Sets the chosen channels of another network of the same graph (an average) to 0 where they are here."""
         if done >= self._last:
             Fade(network, self._channels, 1)._scale(0.0)
-
-    def small_share(self) -> float:
-        """Gives the share of the chosen gammas that are small, 0..1."""
-        sizes = [norm.weight.detach().cpu()[chosen].abs() for norm, chosen in self._norms]
-        return float((torch.cat(sizes) < SMALL).float().mean()) if sizes else 0.0
 
     def _scale(self, factor: float) -> None:
         with torch.no_grad():

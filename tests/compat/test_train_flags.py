@@ -49,7 +49,7 @@ Meant = Callable[..., Any]
         ("--mixedprecision --device cpu", {"--set": ["train.precision=bf16-mixed"]}),
         ("--device 1", {"--device": ["cuda:1"]}),
         ("--device 0,1", {"--device": ["cuda:0"]}),
-        ("--name hands", {"--out": ["runs/train/hands"]}),
+        ("--name hands", {"--out": ["runs/train/hands-001"]}),
         ("--local_rank 0 --ema --nosave --bucket b --shortcut_way 1", {}),
         ("--rank 0", {}),
     ],
@@ -152,7 +152,18 @@ def test_resume_goes_on_with_the_latest_training(folder: Path, meant: Meant) -> 
 def test_several_processes_work_in_one_folder(meant: Meant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
 
-    assert meant(train, BASE).options["--out"] == ["runs/train/yolov3-tiny-my"]
+    assert meant(train, BASE).options["--out"] == ["runs/train/processes"]
+
+
+def test_what_was_trained_lies_where_theirs_did_under_the_name_of_the_run(folder: Path) -> None:
+    for name in ("last", "best"):
+        (folder / f"{name}.safetensors").write_text(name)
+    given = train.flags.read(["--name", "hands"])
+
+    told = list(train.finish(given, [{"run": "."}]))
+
+    assert told == ["wrote weights/last_hands.safetensors", "wrote weights/best_hands.safetensors"]
+    assert (folder / "weights" / "last_hands.safetensors").read_text() == "last"
 
 
 def test_a_teacher_that_brings_its_network_needs_no_cfg(folder: Path, meant: Meant) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yoloslim.errors import CfgError, RecipeError, WeightsError
-from yoloslim.files import write_atomically
+from yoloslim.files import next_folder, write_atomically
 
 CHECKPOINT = ".safetensors"
 WEIGHTS_FOLDER = Path("weights")
@@ -81,7 +81,8 @@ def settled_model(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
 def settled_training(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
     """Gives `settled` flags of a training: with its teacher, and with what the machine and earlier runs decide.
 
-    Adds ``precision``, ``processes``, and ``run``: the folder of the last training, which ``--resume`` goes on with.
+    Adds ``precision``; ``out``: the folder of a training that has a name, or several processes; and ``run``: that of
+    the last training, which ``--resume`` goes on with.
 
     Raises:
         RecipeError: ``--resume`` finds no training.
@@ -93,8 +94,7 @@ def settled_training(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
         found = _changed(found, t_cfg="")
     precision = _mixed_precision(found.device) if found.mixedprecision else ""
     run = str(_last_run()) if found.resume else ""
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    return _changed(found, precision=precision, processes=processes, run=run), (*notes, *of_teacher)
+    return _changed(found, precision=precision, out=_out(found.name), run=run), (*notes, *of_teacher)
 
 
 def _changed(given: Namespace, **values: object) -> Namespace:
@@ -115,6 +115,12 @@ def _mixed_precision(device: str) -> str:
     import torch
 
     return "16-mixed" if torch.cuda.is_available() else "bf16-mixed"
+
+
+def _out(name: str) -> str:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # the processes cannot agree on a number
+        return str(RUNS / (name or "processes"))
+    return str(next_folder(RUNS, name)) if name else ""
 
 
 def _last_run() -> Path:

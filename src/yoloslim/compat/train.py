@@ -99,8 +99,7 @@ def translate(given: Namespace) -> Translation:
         return Translation((("tune", str(recipe_path(given))),), (*notes, note))
     named: dict[str, Value] = {option: settings[key] for key, option in _OPTIONS.items() if key in settings}
     others = [f"{key}={value}" for key, value in settings.items() if key not in _OPTIONS]
-    out = str(Path("runs") / "train" / _name(given)) if given.name or given.processes > 1 else ""
-    return Translation((("train", *options({**named, "--set": others, "--out": out})),), notes)
+    return Translation((("train", *options({**named, "--set": others, "--out": given.out})),), notes)
 
 
 def settings_of(given: Namespace) -> Settings:

@@ -1,5 +1,6 @@
 """Every command line of the two documents behind this project, run as it stands there, its dots filled in."""
 
+import json
 import runpy
 import shlex
 import subprocess
@@ -214,3 +215,23 @@ def python(script: str, flags: str) -> subprocess.CompletedProcess[str]:
     """Runs a script as its users do."""
     command = [sys.executable, str(ROOT / script), *shlex.split(flags)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("mini")
+def test_a_checkpoint_of_theirs_is_tested(folder: Path) -> None:
+    graph = parse_cfg(CFG)
+    state = {theirs(name): tensor for name, tensor in Network(graph).state_dict().items()}
+    torch.save({"epoch": -1, "best_fitness": np.float64(0.5), "model": state}, folder / "weights" / "old.pt")
+
+    run = python("test.py", "--cfg cfg/mini/mini.cfg --data data/hand.data --weights weights/old.pt --save-json")
+
+    assert run.returncode == 0, run.stderr
+    assert "--weights weights/old.pt" in run.stdout
+    assert json.loads((folder / "results.json").read_text())[0]["images"] == 8
+
+
+def theirs(name: str) -> str:
+    """Their name of a tensor: ``000_convolutional.conv.weight`` is ``module_list.0.Conv2d.weight``."""
+    node, module, tensor = name.split(".")
+    return f"module_list.{int(node[:3])}.{'Conv2d' if module == 'conv' else 'BatchNorm2d'}.{tensor}"

@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which the targets make and fill by themselves.
 #
-#   EXTRAS=dev,onnx,demo,search   extras of the package to install
+#   EXTRAS=dev,onnx,openvino,demo,search   extras of the package to install
 #   TORCH=system           see the machine's own packages and keep its torch (a CUDA build, say)
 #   PYTHON=python3.12      the Python to make .venv with (default: python3.11, else python3)
 #   PIP_ARGS=              more arguments for pip install (another index, --no-index --find-links DIR, ...)
@@ -13,7 +13,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .ONESHELL:  # a recipe is one script, and its first failing line stops it (-e)
 
-EXTRAS ?= dev,onnx,demo,search
+EXTRAS ?= dev,onnx,openvino,demo,search
 TORCH ?= pinned
 PYTHON ?=
 PIP_ARGS ?=

@@ -1,8 +1,8 @@
 """Help answers at once, in plain words that fit a terminal."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -11,7 +11,7 @@ from yoloslim.cli import main
 
 COMMANDS = [
     *("demo", "train", "tune", "compress", "zoo", "cfg", "info", "check", "why", "anchors"),
-    *("eval", "detect", "prune", "export", "convert", "plan diff"),
+    *("eval", "detect", "compare", "prune", "export", "bench", "report", "convert", "doctor", "plan diff"),
     *("data list", "data fetch", "data convert", "data check", "data stats"),
 ]
 
@@ -21,13 +21,12 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_takes_less_than_half_a_second() -> None:
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        assert python("-m", "yoloslim", "--help").returncode == 0
-        seconds.append(time.perf_counter() - start)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert python("-m", "yoloslim", "--help").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
 
-    assert min(seconds) < 0.5
+    # Of the processor, not of the clock: other work on the machine does not count.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 @pytest.mark.parametrize(

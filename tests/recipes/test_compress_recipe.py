@@ -19,7 +19,16 @@ from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution
 from yoloslim.recipes.compress import Watch, compress
-from yoloslim.recipes.schema import DataTable, ModelTable, PruneTable, Recipe, SparsityTable
+from yoloslim.recipes.run_report import write_report
+from yoloslim.recipes.schema import (
+    DataTable,
+    ExportTable,
+    MeasureTable,
+    ModelTable,
+    PruneTable,
+    Recipe,
+    SparsityTable,
+)
 from yoloslim.runtime.load import load
 from yoloslim.weights.checkpoint import load_checkpoint
 
@@ -95,6 +104,22 @@ def test_every_stage_leaves_its_row_and_its_files(recipe: Recipe) -> None:
     page = (folder / "report.html").read_text()
     assert page.count("<figure>") == 8
     assert "exported" in page
+    (folder / "report.html").unlink()
+    assert write_report(folder).read_text().count("<figure>") == 8
+
+
+def test_every_file_is_measured_by_the_backends_that_run_it(recipe: Recipe) -> None:
+    short = replace(recipe, train=replace(recipe.train, epochs=0), sparsity=SparsityTable())
+    tables = {"export": ExportTable(("onnx", "openvino")), "measure": MeasureTable(("onnxruntime", "openvino"))}
+
+    stages = compress(replace(short, **tables), graph())
+
+    exported = {stage.name: stage for stage in stages if stage.name.startswith("exported")}
+    backends = [(stage.backend, Path(stage.path).suffix) for stage in exported.values()]
+    assert list(exported) == ["exported-onnx-onnxruntime", "exported-onnx-openvino", "exported-openvino-openvino"]
+    assert backends == [("onnxruntime", ".onnx"), ("openvino", ".onnx"), ("openvino", ".xml")]
+    assert all(stage.map50 == pytest.approx(stages[-4].map50, abs=0.002) for stage in exported.values())
+    assert all(stage.bytes > 4 * stage.params for stage in exported.values())  # weights included
 
 
 def test_a_grey_network_takes_the_road_with_batches_of_many_shapes(recipe: Recipe) -> None:

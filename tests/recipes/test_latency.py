@@ -12,7 +12,7 @@ from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution, Op, Shape
 from yoloslim.nn.network import Network
 from yoloslim.recipes import latency
-from yoloslim.recipes.latency import OperatorTable, cache_folder, network_ms, predicted_ms
+from yoloslim.recipes.latency import OPERATOR_MS, OperatorTable, cache_folder, network_ms, predicted_ms
 from yoloslim.zoo.catalog import find, networks
 
 HEAD = "[convolutional]\nfilters=6\nactivation=linear\n[yolo]\nmask=0\nclasses=1\nanchors=4,4\n"
@@ -83,7 +83,7 @@ def test_a_prediction_starts_from_the_measured_whole(
     assert predict(graph_of(5)) == pytest.approx(44.0 * 11 / 22)
 
 
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("backend", list(OPERATOR_MS))
 def test_a_network_takes_longer_than_a_quarter_of_it(backend: str, tmp_path: Path) -> None:
     wide, narrow = (Network(find("yolov3-tiny", size=(160, 160), width=width)).eval() for width in (0.5, 0.0625))
     assert network_ms(wide, backend) > network_ms(narrow, backend) > 0
@@ -92,7 +92,7 @@ def test_a_network_takes_longer_than_a_quarter_of_it(backend: str, tmp_path: Pat
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("backend", list(OPERATOR_MS))
 @pytest.mark.parametrize("name", sorted(networks()))
 def test_every_network_of_the_zoo_can_be_added_up(name: str, backend: str, tmp_path: Path) -> None:
     table = OperatorTable(backend, tmp_path)
@@ -100,7 +100,7 @@ def test_every_network_of_the_zoo_can_be_added_up(name: str, backend: str, tmp_p
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(RecipeError, match="latency by 'abacus': expected one of torch, onnxruntime"):
+    with pytest.raises(RecipeError, match="latency by 'abacus': expected one of torch, onnxruntime, openvino"):
         OperatorTable("abacus")
 
 

@@ -67,6 +67,8 @@ def test_changes_win_over_the_file(recipe_file: Path) -> None:
         ("train.epochs=-1", r"epochs: expected 0 to 1e\+06, found -1"),
         ("prune.target=params=0.2", r"\[prune\] needs one of percent .* and target"),
         ("data.resize=crop", r"data\.resize: input should be 'letterbox' or 'stretch'"),
+        ("export.formats=['tflite']", r"export\.formats\.0: input should be 'onnx' or 'openvino', found 'tflite'"),
+        ("measure.backends=['torch']", r"measure\.backends\.0: input should be 'onnxruntime' or 'openvino'"),
         ("augment.flip=3", r"flip: expected 0 to 1, found 3"),
         ("data.data=${NOWHERE}/x", r"\$\{NOWHERE\} is not set in the environment"),
         ("train=3", r"train: expected a section, found 3"),

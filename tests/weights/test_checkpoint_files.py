@@ -15,7 +15,7 @@ from yoloslim.errors import CfgError, OutputError, WeightsError
 from yoloslim.graph.from_cfg import parse_cfg, read_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.to_cfg import to_cfg
-from yoloslim.weights.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
+from yoloslim.weights.checkpoint import SCHEMA, Checkpoint, is_quantized_checkpoint, load_checkpoint, save_checkpoint
 from yoloslim.weights.darknet import read_weights
 from yoloslim.weights.layout import tensor_shapes
 
@@ -128,6 +128,15 @@ def test_a_quantized_checkpoint_may_hold_other_tensors_but_none_of_another_shape
     assert_equal(load_checkpoint(tmp_path / "a.safetensors").tensors, state)
     with pytest.raises(WeightsError, match="1 of another shape"):
         save_checkpoint(tmp_path / "a.safetensors", replace(saved, tensors=state | {BIAS: torch.zeros(3)}))
+
+
+def test_a_checkpoint_tells_whether_it_is_quantized(tmp_path: Path) -> None:
+    for name, how in (("float", {}), ("integers", {"scheme": "google"})):
+        save_checkpoint(tmp_path / f"{name}.safetensors", Checkpoint(graph(), tensors(), quantization=how))
+
+    assert is_quantized_checkpoint(tmp_path / "integers.safetensors")
+    assert not is_quantized_checkpoint(tmp_path / "float.safetensors")
+    assert not is_quantized_checkpoint(tmp_path / "no.weights")
 
 
 def test_tensors_of_other_kinds_in_the_file_are_left_there(tmp_path: Path) -> None:

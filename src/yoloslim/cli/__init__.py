@@ -11,8 +11,10 @@ import typer
 
 from yoloslim import __version__
 from yoloslim.cli.anchors import anchors
+from yoloslim.cli.bench import bench
 from yoloslim.cli.cfg import cfg
 from yoloslim.cli.check import check
+from yoloslim.cli.compare import compare
 from yoloslim.cli.compress import compress
 from yoloslim.cli.convert import convert
 from yoloslim.cli.data.check import check as check_data
@@ -22,12 +24,14 @@ from yoloslim.cli.data.list import list_sets
 from yoloslim.cli.data.stats import stats
 from yoloslim.cli.demo import demo
 from yoloslim.cli.detect import detect
+from yoloslim.cli.doctor import doctor
 from yoloslim.cli.eval import evaluate
 from yoloslim.cli.export import export
 from yoloslim.cli.info import info
 from yoloslim.cli.outcome import EXIT_INTERRUPTED, USAGE_ERROR, refuse
 from yoloslim.cli.plan import diff
 from yoloslim.cli.prune import prune
+from yoloslim.cli.report import report
 from yoloslim.cli.session import Result, command
 from yoloslim.cli.train import train
 from yoloslim.cli.tune import tune
@@ -56,9 +60,13 @@ _COMMANDS: dict[str, Callable[..., Result]] = {
     "anchors": anchors,
     "eval": evaluate,
     "detect": detect,
+    "compare": compare,
     "prune": prune,
     "export": export,
+    "bench": bench,
+    "report": report,
     "convert": convert,
+    "doctor": doctor,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(command(_function))

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from yoloslim.cli.options import Cfg, Clip, Conf, Iou, Names, OutFolder, ResizeOption, Size, Trust, WeightsOrArtefact
+from yoloslim.cli.options import (
+    BackendOption,
+    Cfg,
+    Clip,
+    Conf,
+    Iou,
+    Names,
+    OutFolder,
+    ResizeOption,
+    Size,
+    Trust,
+    WeightsOrArtefact,
+)
 from yoloslim.cli.session import Result, Session
 
 if TYPE_CHECKING:
@@ -35,6 +47,7 @@ def detect(
     ],
     cfg: Cfg = "",
     trust: Trust = False,
+    backend: BackendOption = None,
     size: Size = "",
     resize: ResizeOption = None,
     conf: Conf = 0.25,
@@ -58,7 +71,7 @@ def detect(
     every = (*sources.pictures, *sources.videos)
     drawn = DrawnFiles(output_folder(out, "detect", Path(source).stem), every) if save else None
     settings = DetectSettings(conf, iou, clip=clip, classes=_class_ids(only), agnostic=agnostic)
-    detector, known, _ = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
+    detector, known, _ = open_detector(session, weights, cfg, size, resize, settings, trust=trust, backend=backend)
     _check_classes(settings.classes, detector.yolos[0].classes)
     run = _Run(session, detector, class_names(names, known, detector.yolos[0].classes), drawn)
     run.take(sources.pictures, run.picture)

@@ -14,10 +14,14 @@ from yoloslim.cli.session import Session
 if TYPE_CHECKING:
     from yoloslim.boxes.detect import DetectSettings
     from yoloslim.boxes.placement import ResizeMode
+    from yoloslim.cli.options import Backend
     from yoloslim.graph.graph import Graph
+    from yoloslim.runtime.artefact import Artefact
     from yoloslim.runtime.detector import Detector
     from yoloslim.runtime.load import Model
     from yoloslim.weights.published import Published
+
+WEIGHTS_SUFFIXES = (".weights", ".safetensors", ".pt", ".pth")
 
 
 class Opened(NamedTuple):
@@ -110,16 +114,26 @@ def open_detector(
     settings: DetectSettings,
     *,
     trust: bool,
+    backend: Backend | None = None,
 ) -> Opened:
     """Gives a detector of any file that can detect; for an exported file, torch is not loaded.
 
+    Args:
+        backend: what runs an exported file; the first that can when None.
+
     Raises:
-        RecipeError: the network cannot work at that size, finds no boxes, or cannot run on the user's device.
+        RecipeError: the network cannot work at that size, finds no boxes, or cannot run so.
     """
+    from yoloslim.errors import RecipeError
     from yoloslim.runtime.artefact import is_artefact
 
     if is_artefact(weights):
-        return _artefact_detector(session, weights, cfg, size, resize, settings)
+        if cfg:
+            raise RecipeError(f"--cfg {cfg}: {weights} brings its own network; leave --cfg out")
+        artefact = usable_artefact(session, weights, size, backend)
+        return Opened(artefact.detector(settings, resize), artefact.description.names, {})
+    if backend is not None:
+        raise RecipeError(f"--backend {backend}: {weights} is run by torch; leave --backend out, or export it first")
     model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
     return Opened(detector_of(session, model, settings), model.names, model.provenance)
 
@@ -145,21 +159,59 @@ def detector_of(session: Session, model: Model, settings: DetectSettings) -> Det
     return Detector(backend, yolos, size, model.resize, settings, channels=shape.channels)
 
 
-def _artefact_detector(
-    session: Session, path: Path, cfg: str, size: str, resize: ResizeMode | None, settings: DetectSettings
-) -> Opened:
+def usable_artefact(session: Session, path: Path, size: str, backend: Backend | None, threads: int = 0) -> Artefact:
+    """Gives an exported file, opened, where it can run as the user's options say.
+
+    Raises:
+        RecipeError: it is for another size or device, or reads something else than pictures.
+    """
     from yoloslim.boxes.placement import check_channels
     from yoloslim.cli.inputs import parse_size
     from yoloslim.errors import RecipeError
     from yoloslim.runtime.artefact import open_artefact
 
-    if cfg:
-        raise RecipeError(f"--cfg {cfg}: {path} brings its own network; leave --cfg out")
     if session.device not in ("auto", "cpu"):
         raise RecipeError(f"--device {session.device}: {path} runs on the CPU; use auto or cpu")
-    artefact = open_artefact(path)
+    artefact = open_artefact(path, backend=backend, threads=threads)
     own = artefact.description.size
     if parse_size(size) not in (None, own):
         raise RecipeError(f"--size {size}: {path} is for {own[0]}x{own[1]} alone; export it again with --size {size}")
     check_channels(artefact.description.graph.input_shape.channels)
-    return Opened(artefact.detector(settings, resize), artefact.description.names, {})
+    return artefact
+
+
+def named_model(session: Session, name: str, *, trust: bool) -> Model:
+    """Gives the model of a file of weights, with its cfg beside it where it brings none; any other name is a network's.
+
+    That network, of a cfg or of the zoo, has fresh weights.
+    """
+    weights = Path(name)
+    if weights.suffix in WEIGHTS_SUFFIXES:
+        return load_model(session, weights, cfg_beside(weights), trust=trust)
+    import torch
+
+    from yoloslim.cli.inputs import graph_of
+    from yoloslim.nn.network import Network
+    from yoloslim.runtime.load import Model, resize_of
+
+    torch.manual_seed(session.seed)
+    graph = graph_of(name)
+    return Model(Network(graph).eval(), resize=resize_of(graph))
+
+
+def cfg_beside(weights: Path) -> str:
+    """Gives the cfg of the same name beside a file of weights; empty for what brings its own network.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    from yoloslim.errors import WeightsError
+
+    cfg = weights.with_suffix(".cfg")
+    if weights.suffix not in WEIGHTS_SUFFIXES or weights.suffix == ".safetensors":
+        return ""
+    if not cfg.is_file():
+        raise WeightsError(
+            f"{weights}: expected its cfg beside it, found no {cfg.name}; only a .safetensors needs none"
+        )
+    return str(cfg)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from yoloslim.cli.options import (
+    BackendOption,
     Batch,
     Cfg,
     Clip,
@@ -37,6 +38,7 @@ def evaluate(
     data: DataFile,
     cfg: Cfg = "",
     trust: Trust = False,
+    backend: BackendOption = None,
     split: SplitOption = "val",
     size: Size = "",
     resize: ResizeOption = None,
@@ -67,7 +69,7 @@ def evaluate(
         check_folder("--plots", plots)
     dataset = open_dataset(session, data, split, single_class=single_class)
     settings = DetectSettings(conf, iou, clip=clip, single_class=dataset.single_class)
-    detector, _, provenance = open_detector(session, weights, cfg, size, resize, settings, trust=trust)
+    detector, _, provenance = open_detector(session, weights, cfg, size, resize, settings, trust=trust, backend=backend)
     with progress_bar(session, "evaluating", len(dataset)) as progress:
         result, problems = evaluate_on(detector, dataset, batch=batch, at_conf=at_conf, progress=progress)
     told = tell_problems(problems)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,21 +17,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from yoloslim.recipes.export import Parity
     from yoloslim.runtime.load import Model
 
-_SUFFIXES = {"onnx": ".onnx", "darknet": ".cfg"}
+Format = Literal["onnx", "openvino", "darknet"]
+
+_SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "darknet": ".cfg"}
 _MAX_PICTURES = 8  # enough to meet real values; more only take time
 
 
 def export(
     session: Session,
     weights: Weights,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write, .onnx or .cfg.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write: .onnx, .xml or .cfg.")],
     cfg: Cfg = "",
     trust: Trust = False,
-    kind: Annotated[
-        Literal["onnx", "darknet"] | None, typer.Option("--format", help="Kind of file; default: as its name ends.")
-    ] = None,
+    kind: Annotated[Format | None, typer.Option("--format", help="Kind of file; default: as its name ends.")] = None,
+    half: Annotated[bool, typer.Option("--half", help="Weights of 16 bits, in OpenVINO's file alone.")] = False,
     size: Size = "",
     resize: ResizeOption = None,
     names: Names = None,
@@ -44,26 +47,54 @@ def export(
     from yoloslim.cli.outcome import CheckFailed
     from yoloslim.errors import RecipeError
     from yoloslim.graph.advice import foreign_sections
-    from yoloslim.recipes.export import ParityFailed, export_darknet
+    from yoloslim.recipes.export import ParityFailed, export_darknet, export_openvino
     from yoloslim.recipes.export import export as export_onnx
+    from yoloslim.runtime.artefact import files_of
 
-    kind = kind or ("darknet" if out.suffix == _SUFFIXES["darknet"] else "onnx")
-    if out.suffix != _SUFFIXES[kind]:
-        raise RecipeError(f"--out {out}: expected a name that ends in {_SUFFIXES[kind]}, by which it is known")
-    write = {"onnx": export_onnx, "darknet": export_darknet}[kind]
+    kind = _format_of(out, kind)
+    if half and kind != "openvino":
+        raise RecipeError(
+            f"--half: only OpenVINO's .xml can have weights of 16 bits, {out} is for {kind}: leave it out"
+        )
+    openvino = partial(export_openvino, weight_bits=16 if half else 32)
+    writers: dict[Format, Callable[[Model, Path, Iterator[NDArray[np.float32]]], Parity]] = {
+        "onnx": export_onnx,
+        "openvino": openvino,
+        "darknet": export_darknet,
+    }
     model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
     model = replace(model, names=class_names(names, model.names, model.graph.classes))
     try:
-        parity = write(model, out, _batches(session, model, source))
+        parity = writers[kind](model, out, _batches(session, model, source))
     except ParityFailed as error:
         raise CheckFailed(str(error)) from error
     text = f"head maps as torch's to {parity.max_rel_diff:.1e} of their largest value"
-    session.print(f"wrote {out}, {out.stat().st_size:,} bytes; {text}")
+    written = (out, out.with_suffix(".weights")) if kind == "darknet" else files_of(out)
+    size_bytes = sum(path.stat().st_size for path in written)
+    session.print(f"wrote {' and '.join(map(str, written))}, {size_bytes:,} bytes; {text}")
     if kind == "darknet" and (replaced := foreign_sections(model.graph)):
         listed = " and ".join(f"{count} {name}" for name, count in replaced.items())
         session.print(f"replaced {listed}, which Darknet does not know, by its own layers")
     differences = {"max_abs_diff": parity.max_abs_diff, "max_rel_diff": parity.max_rel_diff}
-    return {"path": str(out), "format": kind, "bytes": out.stat().st_size, "parity": differences}
+    return {"path": str(out), "format": kind, "bytes": size_bytes, "parity": differences}
+
+
+def _format_of(out: Path, kind: Format | None) -> Format:
+    """Gives the format that is asked for, or that the name's ending means.
+
+    Raises:
+        RecipeError: the ending is another format's, or none's.
+    """
+    from yoloslim.errors import RecipeError
+
+    if kind is not None and out.suffix != _SUFFIXES[kind]:
+        text = f"expected a name that ends in {_SUFFIXES[kind]} for --format {kind}, found '{out.suffix}'"
+        raise RecipeError(f"--out {out}: {text}: name it {out.with_suffix(_SUFFIXES[kind]).name}")
+    known = {suffix: each for each, suffix in _SUFFIXES.items()}
+    if out.suffix not in known:
+        endings = ", ".join(f"{suffix} ({each})" for suffix, each in known.items())
+        raise RecipeError(f"--out {out}: expected a name that ends in one of {endings}, found '{out.suffix}'")
+    return known[out.suffix]
 
 
 def _batches(session: Session, model: Model, source: str) -> Iterator[NDArray[np.float32]]:

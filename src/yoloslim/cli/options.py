@@ -9,6 +9,7 @@ import typer
 
 Resize = Literal["letterbox", "stretch"]
 Split = Literal["train", "val", "test"]
+Backend = Literal["onnxruntime", "openvino"]
 
 
 def check_share(value: float | None) -> float | None:
@@ -28,7 +29,8 @@ def check_count(value: int | None) -> int | None:
 WEIGHTS_HELP = "A .weights, .safetensors or legacy .pt file, or a published name."
 
 Cfg = Annotated[
-    str, typer.Option("--cfg", metavar="FILE|NAME", help="A cfg file or zoo name; .safetensors and .onnx need none.")
+    str,
+    typer.Option("--cfg", metavar="FILE|NAME", help="A cfg file or zoo name; .safetensors, .onnx and .xml need none."),
 ]
 Weights = Annotated[Path, typer.Option("--weights", metavar="FILE|NAME", help=WEIGHTS_HELP)]
 WeightsOrArtefact = Annotated[
@@ -36,8 +38,11 @@ WeightsOrArtefact = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|NAME",
-        help="A .weights, .safetensors, .onnx or legacy .pt file, or a published name.",
+        help="A .weights, .safetensors, .onnx, .xml or legacy .pt file, or a published name.",
     ),
+]
+BackendOption = Annotated[
+    Backend | None, typer.Option("--backend", help="What runs an .onnx; default: onnxruntime. An .xml is OpenVINO's.")
 ]
 WeightsOrNone = Annotated[Path | None, typer.Option("--weights", metavar="FILE|NAME", help=WEIGHTS_HELP)]
 Trust = Annotated[bool, typer.Option("--trust", help="Take a published file whose hash is not known, this once.")]

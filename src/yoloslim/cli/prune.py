@@ -97,7 +97,7 @@ def prune(
     ] = 20,
     measure: Annotated[
         list[str] | None,
-        typer.Option(metavar="BACKEND", help="Measure latency by torch or onnxruntime; repeatable."),
+        typer.Option(metavar="BACKEND", help="Measure latency by torch, onnxruntime or openvino; repeatable."),
     ] = None,
     split: SplitOption = "val",
     size: Size = "",

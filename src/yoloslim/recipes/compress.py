@@ -6,8 +6,9 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, evidence_of
-from yoloslim.recipes.export import export, random_batch
+from yoloslim.recipes.export import export, export_openvino, random_batch
 from yoloslim.recipes.latency import median_ms
 from yoloslim.recipes.material import material_of, sized
 from yoloslim.recipes.pictures import picture_batches
@@ -30,11 +31,11 @@ from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
-from yoloslim.recipes.schema import Recipe
+from yoloslim.recipes.schema import Format, Recipe
 from yoloslim.recipes.sparsity import Sparsity, check_penalty
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
-from yoloslim.runtime.artefact import open_artefact
+from yoloslim.runtime.artefact import RUN_BY, BackendName, files_of, open_artefact
 from yoloslim.runtime.detector import Backend
 from yoloslim.runtime.load import Model, load
 from yoloslim.runtime.save import save_all
@@ -42,6 +43,7 @@ from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 
 _log = logging.getLogger(__name__)
 
+_SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
 _MAY_CHANGE = ("out", "device")  # of a recipe whose run goes on
 
 
@@ -112,9 +114,11 @@ class _Road:
         self._do_rounds()
         if recipe.finetune.epochs:
             self._do("finetuned", lambda folder: self._train(folder, "finetuned", recipe.finetune))
-        for kind in recipe.export.formats:
-            self._do("exported", lambda folder, kind=kind: self._export(folder, kind))  # type: ignore[misc]
-        write_result_page(self.folder, self.recipe, self.stages, self.material)
+        runs = _exports(recipe)
+        for kind, backend in runs:
+            name = "exported" if len(runs) == 1 else f"exported-{kind}-{backend}"
+            self._do(name, partial(self._export, name=name, kind=kind, backend=backend))
+        write_result_page(self.folder / "report.html", recipe, self.stages, self.material.validation)
         return tuple(self.stages)
 
     def _do_rounds(self) -> None:
@@ -177,20 +181,36 @@ class _Road:
         figures = measure(model, self.material, self.recipe.device)
         return self._stage(name, model, checkpoint, (figures["map50"], figures["map"]), backend)
 
-    def _export(self, folder: Path, kind: str) -> Stage:
-        path = folder / f"{self.recipe.name}.{kind}"
+    def _export(self, folder: Path, name: str, kind: Format, backend: BackendName) -> Stage:
+        path = folder / f"{self.recipe.name}{_SUFFIXES[kind]}"
         shape = self.model.graph.input_shape
-        export(self.model, path, [random_batch(shape, self.recipe.seed)])
-        artefact = open_artefact(path)
+        write = {"onnx": export, "openvino": export_openvino}[kind]
+        write(self.model, path, [random_batch(shape, self.recipe.seed)])
+        artefact = open_artefact(path, backend=backend)
         detector = artefact.detector(DetectSettings(conf=0.001))
         result, _ = evaluate_on(detector, self.material.validation)
-        return self._stage("exported", self.model, path, (result.map50, result.map), artefact.backend)
+        return self._stage(name, self.model, path, (result.map50, result.map), artefact.backend, backend)
 
-    def _stage(self, name: str, model: Model, path: Path, accuracy: tuple[float, float], backend: Backend) -> Stage:
+    def _stage(
+        self,
+        name: str,
+        model: Model,
+        path: Path,
+        accuracy: tuple[float, float],
+        backend: Backend,
+        kind: BackendName | Literal["torch"] = "torch",
+    ) -> Stage:
         cost = total_cost(model.graph)
-        kind = "torch" if isinstance(backend, TorchBackend) else "onnxruntime"
         ms = latency_ms(backend, model.graph)
-        return Stage(name, cost.params, cost.macs, path.stat().st_size, *accuracy, ms, kind, str(path))
+        size_bytes = sum(file.stat().st_size for file in files_of(path))
+        return Stage(name, cost.params, cost.macs, size_bytes, *accuracy, ms, kind, str(path))
+
+
+def _exports(recipe: Recipe) -> list[tuple[Format, BackendName]]:
+    """Gives which files are made, each with what runs it."""
+    wanted = recipe.measure.backends
+    able = {kind: RUN_BY[_SUFFIXES[kind]] for kind in recipe.export.formats}
+    return [(kind, name) for kind, names in able.items() for name in [n for n in names if n in wanted] or names[:1]]
 
 
 def latency_ms(backend: Backend, graph: Graph) -> float:

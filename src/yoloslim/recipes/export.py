@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,22 @@ from numpy.typing import NDArray
 from yoloslim.errors import YoloslimError
 from yoloslim.export.darknet import darknet_form
 from yoloslim.export.onnx import export_onnx
+from yoloslim.export.openvino import WeightBits, save_openvino
 from yoloslim.files import write_atomically
 from yoloslim.nn.network import Network, load_tensors
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.detector import Backend
 from yoloslim.runtime.load import Model, with_network
+from yoloslim.runtime.openvino_backend import read_network
 from yoloslim.runtime.save import write_cfg, write_darknet_weights
 from yoloslim.runtime.torch_backend import TorchBackend
 from yoloslim.weights.description import Description
 
 MAX_REL_DIFF = 1e-4
 """Largest difference of an exported network's head maps from torch's, relative to the largest value of each."""
+
+MAX_ROUNDED_REL_DIFF = 2e-2
+"""The same where weights are rounded to 16 bits: some 5e-4 of each, which deep networks add up."""
 
 Batches = Iterable[NDArray[np.float32]]
 
@@ -56,17 +62,42 @@ def export(model: Model, path: Path, batches: Batches) -> Parity:
         TargetError: the network cannot be written.
         BackendMissing: onnx or onnxruntime is not installed.
     """
-    tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
     with write_atomically(path) as temporary:
-        export_onnx(temporary, Description(model.graph, model.names, model.resize), tensors)
-        reference = TorchBackend(model.network, torch.device("cpu"))
-        found = parity(open_artefact(temporary).backend, reference, batches)
-        if not found.max_rel_diff <= MAX_REL_DIFF:  # nan is no parity either
-            text = (
-                f"differ from torch's by {found.max_rel_diff:.1e} of their largest value, allowed is {MAX_REL_DIFF:g}"
-            )
-            raise ParityFailed(f"{path}: not written: its head maps {text}; are the weights finite?")
+        _write_onnx(model, temporary)
+        found = parity(open_artefact(temporary).backend, TorchBackend(model.network, torch.device("cpu")), batches)
+        _check_parity(found, MAX_REL_DIFF, path)
     return found
+
+
+def export_openvino(model: Model, path: Path, batches: Batches, *, weight_bits: WeightBits = 32) -> Parity:
+    """Writes a model as OpenVINO's .xml and .bin, made from its ONNX form; else as ``export``.
+
+    Args:
+        weight_bits: of the floats in the .bin; those of 16 may differ by ``MAX_ROUNDED_REL_DIFF``.
+
+    Raises:
+        BackendMissing: onnx or openvino is not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_file, draft = Path(folder) / "network.onnx", Path(folder) / "network.xml"
+        _write_onnx(model, onnx_file)
+        network = read_network(onnx_file)
+        save_openvino(network, draft, weight_bits=weight_bits)
+        found = parity(open_artefact(draft).backend, TorchBackend(model.network, torch.device("cpu")), batches)
+        _check_parity(found, MAX_REL_DIFF if weight_bits == 32 else MAX_ROUNDED_REL_DIFF, path)
+        save_openvino(network, path, weight_bits=weight_bits)
+    return found
+
+
+def _write_onnx(model: Model, path: Path) -> None:
+    tensors = {name: tensor.float().cpu().numpy() for name, tensor in model.network.state_dict().items()}
+    export_onnx(path, Description(model.graph, model.names, model.resize), tensors)
+
+
+def _check_parity(found: Parity, allowed: float, path: Path) -> None:
+    if not found.max_rel_diff <= allowed:  # nan is no parity either
+        text = f"differ from torch's by {found.max_rel_diff:.1e} of their largest value, allowed is {allowed:g}"
+        raise ParityFailed(f"{path}: not written: its head maps {text}; are the weights finite?")
 
 
 def export_darknet(model: Model, path: Path, batches: Batches) -> Parity:
@@ -82,8 +113,7 @@ def export_darknet(model: Model, path: Path, batches: Batches) -> Parity:
     load_tensors(network, own)
     device = torch.device("cpu")
     found = parity(TorchBackend(network, device), TorchBackend(model.network, device), batches)
-    if not found.max_rel_diff <= MAX_REL_DIFF:
-        raise ParityFailed(f"{path}: not written: its head maps differ by {found.max_rel_diff:.1e}")
+    _check_parity(found, MAX_REL_DIFF, path)
     written = with_network(model, network)
     write_darknet_weights(written, path.with_suffix(".weights"))
     write_cfg(written, path)

@@ -17,8 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -33,7 +35,7 @@ from yoloslim.graph.resize import resized
 from yoloslim.graph.shapes import infer_shapes, output_shape
 from yoloslim.nn.build import build_module
 from yoloslim.nn.network import Network
-from yoloslim.runtime.onnx_backend import OnnxBackend
+from yoloslim.runtime.artefact import BACKENDS, BackendName
 from yoloslim.runtime.torch_backend import TorchBackend
 from yoloslim.weights.description import Description
 
@@ -67,7 +69,8 @@ def network_ms(network: Network, backend: str) -> float:
         run = TorchBackend(network, torch.device("cpu"))
         return median_ms(lambda: run(picture))
     tensors = {name: tensor.float().cpu().numpy() for name, tensor in network.state_dict().items()}
-    return _onnx_ms(lambda path: export_onnx(path, Description(network.graph), tensors), network.graph.input_shape)
+    write = partial(export_onnx, description=Description(network.graph), tensors=tensors)
+    return _exported_ms(write, network.graph.input_shape, cast(BackendName, backend))
 
 
 def check_backend(backend: str) -> None:
@@ -88,14 +91,17 @@ def torch_operator_ms(op: Op, shape: Shape) -> float:
         return median_ms(lambda: module(x))
 
 
-def onnx_operator_ms(op: Op, shape: Shape) -> float:
-    """Gives the time of an operator that reads one map of that shape, by onnxruntime, milliseconds."""
+def exported_operator_ms(op: Op, shape: Shape, backend: BackendName) -> float:
+    """Gives the time of an operator that reads one map of that shape, by a backend of ONNX files, milliseconds."""
     state = build_module(op, [shape]).state_dict()
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
-    return _onnx_ms(lambda path: export_operator(path, op, shape, tensors), shape)
+    return _exported_ms(partial(export_operator, op=op, shape=shape, tensors=tensors), shape, backend)
 
 
-OPERATOR_MS: Mapping[str, Callable[[Op, Shape], float]] = {"torch": torch_operator_ms, "onnxruntime": onnx_operator_ms}
+OPERATOR_MS: Mapping[str, Callable[[Op, Shape], float]] = {
+    "torch": torch_operator_ms,
+    **{name: partial(exported_operator_ms, backend=name) for name in BACKENDS},
+}
 """What times one operator, by backend."""
 
 
@@ -174,12 +180,12 @@ def _blocks(channels: int) -> int:
     return channels if channels < _BLOCK else -(-channels // _BLOCK) * _BLOCK
 
 
-def _onnx_ms(write: Callable[[Path], None], shape: Shape) -> float:
+def _exported_ms(write: Callable[[Path], None], shape: Shape, backend: BackendName) -> float:
     picture = np.zeros((1, *shape), np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "measured.onnx"
         write(path)
-        run = OnnxBackend(path)
+        run = BACKENDS[backend](path)
         return median_ms(lambda: run(picture))
 
 

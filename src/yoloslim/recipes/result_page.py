@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from yoloslim.boxes.detect import DetectSettings
-from yoloslim.boxes.detections import Detections
-from yoloslim.data.pictures import Picture
-from yoloslim.recipes.material import Material
+from yoloslim.data.dataset import Dataset
+from yoloslim.data.joint import JointDataset
 from yoloslim.recipes.schema import Recipe
-from yoloslim.report.drawing import draw
+from yoloslim.report.drawing import draw_large
 from yoloslim.report.page import Pair, write_page
 from yoloslim.runtime.artefact import is_artefact, open_artefact
 from yoloslim.runtime.detector import Detector
@@ -25,7 +21,6 @@ from yoloslim.runtime.torch_backend import TorchBackend, choose_device
 
 _PICTURES = 10  # side by side in the report
 _SHOWN = 0.25  # smallest score of a box in these
-_SHOWN_PX = 640  # side that small pictures are enlarged to
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +45,32 @@ class Stage:
     path: str
 
 
-def write_result_page(folder: Path, recipe: Recipe, stages: Sequence[Stage], material: Material) -> None:
-    """Writes ``report.html``: the table, AP over the epochs, pictures with boxes of the first and the last stage."""
+def write_result_page(
+    path: Path, recipe: Recipe, stages: Sequence[Stage], validation: Dataset | JointDataset | None = None
+) -> None:
+    """Writes the page: the table, AP over the epochs, pictures with boxes of the first and the last stage.
+
+    Args:
+        validation: where the pictures are from; without it there are none.
+    """
     curves = {}
     for stage in stages:
         results = Path(stage.path).parent / "results.json"
         if results.exists():
             curves[stage.name] = json.loads(results.read_text())
+    pairs = [] if validation is None else _pairs(recipe, stages, validation)
+    write_page(path, recipe.name, [asdict(stage) for stage in stages], curves, pairs)
+
+
+def _pairs(recipe: Recipe, stages: Sequence[Stage], validation: Dataset | JointDataset) -> list[Pair]:
     detectors = [detector_of(Path(stage.path), recipe) for stage in (stages[0], stages[-1])]
     pairs = []
-    for loaded in islice((s for s in material.validation if s.picture is not None), _PICTURES):
+    for loaded in islice((s for s in validation if s.picture is not None), _PICTURES):
         assert loaded.picture is not None
-        drawn = [_drawn(loaded.picture, found([loaded.picture])[0], material.validation.names) for found in detectors]
+        picture, names = loaded.picture, validation.names
+        drawn = [draw_large(picture, found([picture])[0], names) for found in detectors]
         pairs.append(Pair(loaded.sample.path.name, *drawn))
-    write_page(folder / "report.html", recipe.name, [asdict(stage) for stage in stages], curves, pairs)
-
-
-def _drawn(picture: Picture, found: Detections, names: Sequence[str]) -> Picture:
-    """Draws on an enlarged copy of a small picture, so that labels do not cover it."""
-    factor = max(1, round(_SHOWN_PX / max(picture.shape[:2])))
-    enlarged = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
-    return draw(enlarged, replace(found, boxes=found.boxes * factor), names)
+    return pairs
 
 
 def detector_of(path: Path, recipe: Recipe) -> Detector:

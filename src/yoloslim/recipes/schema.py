@@ -15,8 +15,10 @@ from yoloslim.data.batches import LoaderSettings
 from yoloslim.data.sampling import SamplingSettings
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import RecipeError
+from yoloslim.runtime.artefact import BackendName
 
 Size = int | tuple[int, int]
+Format = Literal["onnx", "openvino"]
 
 LossTable = Mapping[str, Any]
 """``[loss]``: fields of `LossSettings`; what it leaves out is the cfg's, else the default."""
@@ -144,7 +146,18 @@ class PruneTable:
 class ExportTable:
     """``[export]``: which files are made of the final network."""
 
-    formats: tuple[Literal["onnx"], ...] = ("onnx",)
+    formats: tuple[Format, ...] = ("onnx",)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTable:
+    """``[measure]``: what the exported files are run with.
+
+    Attributes:
+        backends: each runs every file that it can; empty for the default of each file.
+    """
+
+    backends: tuple[BackendName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,3 +284,4 @@ class Recipe:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
     export: ExportTable = field(default_factory=ExportTable)
+    measure: MeasureTable = field(default_factory=MeasureTable)

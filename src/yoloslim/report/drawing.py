@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ Strip = tuple[int, int, int, int]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT = 22  # of a capital letter at scale 1, pixels
 _GOLDEN_RATIO = 0.618034
+_LARGE_PX = 640  # side that small pictures are enlarged to
 _TRIED = 4  # places for a label, each way from the corner of its box
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
@@ -33,6 +35,30 @@ def draw(picture: Picture, found: Detections, names: Sequence[str]) -> Picture:
     rows = zip(found.class_ids.tolist(), found.scores.tolist(), strict=True)
     labels = [f"{_readable(class_id, names)} {score:.2f}" for class_id, score in rows]
     return _drawn(picture, found.boxes, found.class_ids, labels)
+
+
+def draw_large(picture: Picture, found: Detections, names: Sequence[str]) -> Picture:
+    """Gives what ``draw`` gives on a small picture that was enlarged first, so that labels do not cover it."""
+    factor = max(1, round(_LARGE_PX / max(picture.shape[:2])))
+    enlarged = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
+    return draw(enlarged, replace(found, boxes=found.boxes * factor), names)
+
+
+def beside(left: Picture, right: Picture, titles: tuple[str, str]) -> Picture:
+    """Gives two pictures of equal size side by side, each below its title.
+
+    Args:
+        titles: in ASCII; cut where they do not fit.
+    """
+    height, width = left.shape[:2]
+    scale = max(0.4, 0.022 * min(height, width) / _FONT_HEIGHT)
+    strip_px = round(2 * scale * _FONT_HEIGHT)
+    joined = np.full((height + strip_px, 2 * width, 3), 255, np.uint8)
+    for index, (picture, title) in enumerate(zip((left, right), titles, strict=True)):
+        half = joined[:, index * width : (index + 1) * width]
+        half[strip_px:] = picture
+        cv2.putText(half, title, (strip_px // 4, round(0.7 * strip_px)), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
+    return joined
 
 
 def draw_boxes(

@@ -49,18 +49,20 @@ def write_page(
         curves: by stage, a row an epoch with ``epoch`` and, where measured, ``map50``.
         pairs: pictures of the first and of the last network.
     """
-    template = Environment(loader=PackageLoader("yoloslim.report"), autoescape=select_autoescape()).get_template(
-        "page.html"
-    )
     first = stages[0]
     rows = [
         {**stage, "share": stage["params"] / first["params"], "lost": first["map50"] - stage["map50"]}
         for stage in stages
     ]
     pictures = [{"name": pair.name, "before": _data_url(pair.before), "after": _data_url(pair.after)} for pair in pairs]
-    html = template.render(
-        title=title, version=__version__, stages=rows, last=rows[-1], curves=_curves(curves), pictures=pictures
-    )
+    values = {"title": title, "stages": rows, "last": rows[-1], "curves": _curves(curves), "pictures": pictures}
+    write_html(path, "page.html", values)
+
+
+def write_html(path: Path, template: str, values: Mapping[str, Any]) -> None:
+    """Writes the page that a template of this package makes of values; text in them stays text."""
+    environment = Environment(loader=PackageLoader("yoloslim.report"), autoescape=select_autoescape())
+    html = environment.get_template(template).render(version=__version__, **values)
     with write_atomically(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
 

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
-from yoloslim.errors import WeightsError
-from yoloslim.runtime.detector import Backend, Detector
+from yoloslim.errors import RecipeError, WeightsError
+from yoloslim.runtime.detector import Detector
+from yoloslim.runtime.exported import ExportedBackend
 from yoloslim.runtime.onnx_backend import OnnxBackend
+from yoloslim.runtime.openvino_backend import OpenVinoBackend
 from yoloslim.weights.description import Description, from_metadata
 
-ARTEFACT_SUFFIXES = (".onnx",)
+BackendName = Literal["onnxruntime", "openvino"]
+"""What runs exported files."""
+
+BACKENDS: Mapping[BackendName, Callable[..., ExportedBackend]] = {
+    "onnxruntime": OnnxBackend,
+    "openvino": OpenVinoBackend,
+}
+
+RUN_BY: Mapping[str, tuple[BackendName, ...]] = {".onnx": get_args(BackendName), ".xml": ("openvino",)}
+"""What runs a file, by its suffix; the first is the default."""
+
+
+_WEIGHTS_BESIDE = {".xml": ".bin"}
+_QUANTIZING = {
+    ".onnx": b"\x22\x10DequantizeLinear",  # NodeProto.op_type: its tag, its length, its text
+    ".xml": b'type="FakeQuantize"',
+}
 
 
 class Artefact(NamedTuple):
@@ -22,10 +41,12 @@ class Artefact(NamedTuple):
     Attributes:
         backend: computes the head maps.
         description: what the file says about it.
+        backend_name: of the backend.
     """
 
-    backend: Backend
+    backend: ExportedBackend
     description: Description
+    backend_name: BackendName
 
     def detector(self, settings: DetectSettings, resize: ResizeMode | None = None) -> Detector:
         """Gives a detector that runs the artefact; ``resize`` is the file's unless given."""
@@ -37,27 +58,54 @@ class Artefact(NamedTuple):
 
 def is_artefact(path: Path) -> bool:
     """Whether a path names an exported file, by its suffix."""
-    return path.suffix.lower() in ARTEFACT_SUFFIXES
+    return path.suffix.lower() in RUN_BY
 
 
-def open_artefact(path: Path, *, threads: int = 0) -> Artefact:
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Gives the files that an exported network consists of: the named one, and that of its weights where it has one."""
+    beside = _WEIGHTS_BESIDE.get(path.suffix.lower())
+    return (path, path.with_suffix(beside)) if beside else (path,)
+
+
+def is_quantized(path: Path) -> bool:
+    """Whether an exported file computes on integers: an ONNX file has DequantizeLinear, an .xml FakeQuantize."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_QUANTIZING[path.suffix.lower()]) >= 0
+
+
+def backend_of(path: Path, wanted: BackendName | None = None) -> BackendName:
+    """Gives what runs an exported file: the wanted backend, or its first where none is.
+
+    Raises:
+        RecipeError: the wanted backend cannot run such files.
+    """
+    able = RUN_BY[path.suffix.lower()]
+    if wanted is not None and wanted not in able:
+        raise RecipeError(f"--backend {wanted}: {path} is run by {' or '.join(able)}; leave --backend out")
+    return wanted or able[0]
+
+
+def open_artefact(path: Path, *, backend: BackendName | None = None, threads: int = 0) -> Artefact:
     """Gives the network of an exported file, ready to run.
 
     Args:
+        backend: what runs it; the first that can when None.
         threads: of one operator; 0 for as many as there are cores.
 
     Raises:
         BackendMissing: the package that runs such files is not installed.
+        RecipeError: the backend cannot run such files.
         WeightsError: the file cannot be read, is damaged, or was not written by yoloslim.
         CfgError: its cfg cannot be honoured.
     """
-    backend = OnnxBackend(path, threads=threads)
-    description = from_metadata(backend.metadata, path)
+    name = backend_of(path, backend)
+    opened = BACKENDS[name](path, threads=threads)
+    description = from_metadata(opened.metadata, path)
     expected = description.head_shapes
-    if backend.outputs != expected or backend.input_shape != tuple(description.graph.input_shape):
-        text = f"its cfg gives the heads {_text(expected)}, the file has {_text(backend.outputs)}"
+    if opened.outputs != expected or opened.input_shape != tuple(description.graph.input_shape):
+        text = f"its cfg gives the heads {_text(expected)}, the file has {_text(opened.outputs)}"
         raise WeightsError(f"{path}: {text}; export it again")
-    return Artefact(backend, description)
+    return Artefact(opened, description, name)
 
 
 def _text(heads: Mapping[str, tuple[int, ...]]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloslim.errors import BackendMissing, RecipeError, WeightsError
+from yoloslim.errors import BackendMissing, WeightsError
+from yoloslim.runtime.exported import check_batch, check_file
 
 _ONLY_ERRORS = 3  # onnxruntime's warnings are about its own choices
 
@@ -39,7 +40,7 @@ class OnnxBackend:
             raise WeightsError(f"{path}: expected one input (batch, channels, height, width); export it again")
         self._input = inputs[0].name
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape[1:])
-        self.outputs: dict[str, tuple[int, ...]] = {o.name: tuple(o.shape[1:]) for o in self._session.get_outputs()}
+        self.outputs: Mapping[str, tuple[int, ...]] = {o.name: tuple(o.shape[1:]) for o in self._session.get_outputs()}
 
     def __call__(self, batch: NDArray[np.float32], /) -> list[NDArray[np.float32]]:
         """Gives one head map a head, (B, anchors, h, w, 5 + classes), for a batch (B, C, H, W), RGB in 0..1.
@@ -47,10 +48,7 @@ class OnnxBackend:
         Raises:
             RecipeError: the pictures are of another size than the file's.
         """
-        if batch.shape[1:] != self.input_shape:
-            expected, found = ("x".join(map(str, shape)) for shape in (self.input_shape, batch.shape[1:]))
-            text = f"expected pictures of channels x height x width {expected}, found {found}"
-            raise RecipeError(f"{self._path}: {text}; export it again with --size")
+        check_batch(batch, self.input_shape, self._path)
         found_maps: list[NDArray[np.float32]] = self._session.run(list(self.outputs), {self._input: batch})
         return found_maps
 
@@ -61,8 +59,7 @@ def _open(path: Path, threads: int) -> Any:
         from onnxruntime.capi import onnxruntime_pybind11_state as state
     except ImportError as error:
         raise BackendMissing("onnx", "running an .onnx file") from error
-    if not path.is_file():
-        raise WeightsError(f"{path}: expected an ONNX file, found {'a folder' if path.is_dir() else 'nothing'}")
+    check_file(path, "an ONNX file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ONLY_ERRORS

@@ -170,6 +170,19 @@ def _check(checkpoint: Checkpoint, path: str | Path) -> None:
         raise WeightsError(f"{path}: {names} class names for a cfg of {classes} classes; they must be as many")
 
 
+def is_quantized_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint that says how it was quantized; its tensors are not read.
+
+    Raises:
+        WeightsError: the file is no checkpoint, or is cut off.
+    """
+    if path.suffix != ".safetensors":
+        return False
+    _check_container(path)
+    with safe_open(path, framework="pt") as file:
+        return "quantization" in (file.metadata() or {})
+
+
 def _check_schema(metadata: Mapping[str, str], path: str | Path) -> None:
     if "schema" not in metadata or "cfg" not in metadata:
         text = "a safetensors file, but no checkpoint: its metadata have no schema and cfg"

@@ -148,7 +148,7 @@ def test_all_command_lines_of_both_documents_are_here() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # torch, where one core is left for two
 @pytest.mark.usefixtures("mini")
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line.replace(" ...", ""))
 def test_a_command_line_of_the_documents_runs_to_its_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -41,6 +41,10 @@ class Cell:
         return frozenset(name for command in self.commands for name in re.findall(rf"{RUNS}([^/\s]+)/", command))
 
 
+Reports = Mapping[tuple[str, str], Report]
+"""What has been run, by row and column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Cells in rows and columns.
@@ -48,6 +52,7 @@ class Table:
     Attributes:
         corner: heading of the first column.
         cells: each behind those that it needs.
+        summary: more columns, each a text made of a row's name and all reports.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Table:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
+    summary: Mapping[str, Callable[[str, Reports], str]] = field(default_factory=dict)
 
     def at(self, row: str, column: str) -> Cell | None:
         """Gives one cell, None where the table has none there."""

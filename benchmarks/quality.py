@@ -146,15 +146,24 @@ def program(table: Table, command: str) -> list[str]:
 
 def markdown(table: Table) -> str:
     """Gives the table as Markdown; a cell that was not run says so."""
-    lines = ["| " + " | ".join([table.corner, *table.columns]) + " |", "|" + "---|" * (len(table.columns) + 1)]
+    heads = [table.corner, *table.columns, *table.summary]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    records = {(cell.row, cell.column): read(table, cell) for cell in table.cells if cell.row}
+    reports = {place: record["report"] for place, record in records.items() if record is not None}
     for row in table.rows:
-        texts = [row]
-        for column in table.columns:
-            cell = table.at(row, column)
-            record = cell and read(table, cell)
-            texts.append("" if cell is None else cell.text(record["report"]) if record else "not run")
+        texts = [row, *(shown(table, row, column) for column in table.columns)]
+        texts += [show(row, reports) for show in table.summary.values()]
         lines.append("| " + " | ".join(texts) + " |")
     return "\n".join(lines)
+
+
+def shown(table: Table, row: str, column: str) -> str:
+    """Gives what stands in one place of the table."""
+    cell = table.at(row, column)
+    if cell is None:
+        return ""
+    record = read(table, cell)
+    return "not run" if record is None else cell.text(record["report"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cells import Cell, Report, Table, map50
+from table_distillation import CELLS, FINGERS
 from table_pruning import pruning
 from table_training import training
 
@@ -73,4 +74,6 @@ def first() -> Table:
     return Table("first", title, "data set, input", tuple(JOURNEYS), STAGES, tuple(cells))
 
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (prune_coco128(), first(), training(), pruning())}
+TABLES: Mapping[str, Table] = {
+    table.name: table for table in (prune_coco128(), first(), training(), pruning(), FINGERS, CELLS)
+}

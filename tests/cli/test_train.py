@@ -125,6 +125,25 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
     assert not (data.parent.parent / "runs").exists()
 
 
+@pytest.mark.medium
+def test_a_dry_run_refuses_the_folder_of_another_training(run: Run, tiny: tuple[object, ...], data: Path) -> None:
+    whole = ("train", *tiny, "--data", data, "--epochs", 1, *QUICK, "--out", "run")
+    assert run(*whole).code == 0
+
+    same, other = run(*whole, "--dry-run"), run(*whole, "--set", "train.ema=0.5", "--dry-run")
+
+    assert same.code == 0, same.err
+    assert other.code == 2
+    assert "error: run: holds the state of another training (settings, network or data changed)" in other.err
+
+
+def test_data_with_other_classes_than_the_cfg_are_told_before_training(run: Run, data: Path) -> None:
+    outcome = run("train", "--cfg", "yolov3-tiny", "--data", data, "--dry-run")
+
+    text = "the cfg has 80 classes, the data 2 (round, square): the network is made for the data's"
+    assert outcome.err.splitlines() == [f"INFO: {text}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -66,6 +66,17 @@ def test_a_search_goes_on_where_it_was_and_several_share_a_storage(run: Callable
     assert trials(recipe.parent / "other") == both
 
 
+def test_a_recipe_that_says_nothing_of_the_search_is_told_what_is_searched(
+    run: Callable[..., Any], recipe: Path
+) -> None:
+    recipe.write_text(recipe.read_text().split("[tune]", 1)[0])
+
+    outcome = run("tune", recipe, "--trials", 1, "--out", "search")
+
+    first = outcome.out.splitlines()[0]
+    assert first == f"{recipe}: no [tune]: 13 settings (rates, loss weights, augmentation) are searched in 1 trials"
+
+
 @pytest.mark.parametrize(
     ("line", "instead", "message"),
     [

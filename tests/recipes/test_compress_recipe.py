@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from yoloslim.data.augment import AugmentSettings
 from yoloslim.data.batches import LoaderSettings
 from yoloslim.data.sampling import SamplingSettings
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
-from yoloslim.errors import RecipeError
+from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.ops import Convolution
@@ -22,6 +23,7 @@ from yoloslim.recipes.compress import Watch, compress
 from yoloslim.recipes.run_report import write_report
 from yoloslim.recipes.schema import (
     DataTable,
+    DistillTable,
     ExportTable,
     MeasureTable,
     ModelTable,
@@ -159,6 +161,31 @@ def test_fading_makes_pruning_lossless(recipe: Recipe) -> None:
     assert stages["pruned"].params <= 0.5 * stages["sparse"].params
     for wide, small in zip(sparse(images), pruned(images), strict=True):
         torch.testing.assert_close(small, wide)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_the_dense_network_teaches_the_pruned_one(recipe: Recipe, rounds: int) -> None:
+    table = DistillTable(method="channels")
+    short = replace(recipe, sparsity=SparsityTable(), prune=replace(recipe.prune, rounds=rounds), distill=table)
+
+    stages = compress(short, graph())
+
+    columns = {
+        s.name: (Path(recipe.out) / s.name / "results.json").read_text()
+        for s in stages
+        if s.name != "exported" and "pruned" not in s.name
+    }
+    assert all(("distill_channels" in text) == name.startswith("finetuned") for name, text in columns.items())
+    assert len(columns) == 1 + rounds
+    state = load_file(Path(recipe.out) / "finetuned" / "state.safetensors")
+    assert not [name for name in state if name.startswith("probes/")]  # its channels are known: nothing is adapted
+
+
+def test_a_named_teacher_is_looked_for_before_anything_runs(recipe: Recipe) -> None:
+    with pytest.raises(WeightsError, match=r"none\.safetensors"):
+        compress(replace(recipe, distill=DistillTable("none.safetensors")), graph())
+
+    assert not Path(recipe.out).exists()
 
 
 def test_rounds_of_pruning_are_fine_tuned_between(recipe: Recipe) -> None:

@@ -130,6 +130,8 @@ def test_a_target_that_cannot_be_read_is_refused_before_training(recipe_file: Pa
         (["sparsity.schedule=fade", "prune.rounds=2"], "fade brings all that goes to zero at once"),
         (["sparsity.schedule=fade", "sparsity.penalty=layer"], "penalty layer: fade shrinks what .* leave penalty out"),
         (["prune.rounds=2", "finetune.epochs=0"], r"set \[finetune\] epochs"),
+        (["distill.method=kd1", "finetune.epochs=0"], r"teaches the fine-tuning, .* set \[finetune\] epochs"),
+        (["distill.method=auto", "distill.scale=originals"], "expected one of kd1, .* found method auto"),
         (["prune.rounds=2", "prune.method=layer_channel"], "set blocks, which are shared out over the rounds"),
     ],
 )
@@ -142,6 +144,15 @@ def test_rounds_need_a_target_that_can_be_reached_in_steps(recipe_file: Path) ->
     recipe_file.write_text(TEXT.replace("percent = 0.5", 'target = "latency_ms=5@torch"\nrounds = 2'))
     with pytest.raises(RecipeError, match="only percent, params and macs can be reached in steps"):
         read_recipe(recipe_file)
+
+
+def test_teachers_are_looked_for_beside_the_recipe(recipe_file: Path) -> None:
+    (recipe_file.parent / "dense.safetensors").touch()
+
+    recipe = read_recipe(recipe_file, ['distill.teacher_weights=["dense.safetensors", "else/where.onnx"]'])
+
+    assert recipe.distill is not None
+    assert recipe.distill.teachers == ((str(recipe_file.parent / "dense.safetensors"), ""), ("else/where.onnx", ""))
 
 
 def test_the_method_layer_needs_no_percent(recipe_file: Path) -> None:

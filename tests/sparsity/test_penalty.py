@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from yoloslim.compress.sparsity.gammas import SMALL, TINY, gammas_of
-from yoloslim.compress.sparsity.penalty import GammaPenalty, auto_strength
+from yoloslim.compress.sparsity.penalty import BIAS_PACE, GammaPenalty, auto_strength
 from yoloslim.compress.sparsity.schedule import SCHEDULES
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.nn.network import Network
@@ -116,12 +116,34 @@ def test_a_layer_that_takes_no_gradient_is_left_alone_for_as_long() -> None:
     assert scales(made) == [0.75] * 4
 
 
-def test_an_average_is_zero_where_the_network_is() -> None:
-    average = network([0.1, 0.2, 0.3, 0.4])
+def biases(made: Network) -> torch.nn.Parameter:
+    return made.get_parameter("000_convolutional.norm.bias")
 
-    GammaPenalty(network([0.0, 0.5, 0.0, 0.5]), chosen(True, True, True, True), strength=1.0).finish(average)
+
+def test_a_channel_without_gamma_loses_its_beta_too() -> None:
+    made = network([0.0, 0.1, 1.0, 0.0])
+    with torch.no_grad():
+        biases(made).fill_(-3.0)
+    penalty = GammaPenalty(made, chosen(True, True, True, False), strength=1.0)
+
+    penalty.step(rate=0.1)
+    assert biases(made).tolist() == pytest.approx([-3 + 0.1 * BIAS_PACE] * 2 + [-3.0] * 2)
+
+    for _ in range(3):
+        penalty.step(rate=0.1)
+    assert biases(made).tolist() == pytest.approx([0.0, 0.0, -3.0, -3.0])
+
+
+def test_an_average_is_zero_where_the_network_is() -> None:
+    made, average = network([0.0, 0.5, 0.0, 0.5]), network([0.1, 0.2, 0.3, 0.4])
+    with torch.no_grad():
+        biases(made).copy_(torch.tensor([0.0, 0.0, 1.0, 1.0]))
+        biases(average).fill_(0.7)
+
+    GammaPenalty(made, chosen(True, True, True, True), strength=1.0).finish(average)
 
     assert scales(average) == pytest.approx([0.0, 0.2, 0.0, 0.4])
+    assert biases(average).tolist() == pytest.approx([0.0, 0.7, 0.7, 0.7])
 
 
 def test_the_automatic_strength_brings_the_median_to_zero_over_a_training() -> None:

@@ -46,7 +46,9 @@ def compress(
     if out:
         check_folder("--out", out)
         found = replace(found, out=str(out))
-    fetch_named(session, found.model.weights, trust=trust)
+    taught = found.distill.teachers if found.distill else ()
+    for name in (found.model.weights, *(teacher for teacher, _ in taught)):
+        fetch_named(session, name, trust=trust)
     if dry_run:
         check_inputs(found, network_of(found.model))
         session.print(tomlkit.dumps(recipe_tables(found)))

@@ -18,19 +18,10 @@ _SIZE = re.compile(r"(\d{1,5})(?:[xX](\d{1,5}))?")
 
 
 def graph_of(name: str) -> Graph:
-    """Gives the network of a cfg file, or of a zoo name.
+    """Gives the network of a cfg file, or of a zoo name; raises what ``zoo.catalog.read_or_find`` does."""
+    from yoloslim.zoo.catalog import read_or_find
 
-    Raises:
-        CfgError: there is no such file, or it cannot be honoured.
-        RecipeError: no network has that name.
-    """
-    from yoloslim.graph.from_cfg import read_cfg
-    from yoloslim.zoo.catalog import find
-
-    path = Path(name)
-    if path.exists() or path.suffix == ".cfg" or len(path.parts) > 1:
-        return read_cfg(path)
-    return find(name)
+    return read_or_find(name)
 
 
 def optional_graph(name: str) -> Graph | None:

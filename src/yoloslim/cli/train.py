@@ -53,6 +53,19 @@ def train(
         Literal["constant", "decay", "per-layer", "fade"] | None,
         typer.Option("--penalty-schedule", help="How the penalty acts over layers and time."),
     ] = None,
+    teacher_cfg: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE|NAME", help="The teacher's network, where its weights bring none."),
+    ] = None,
+    teacher_weights: Annotated[
+        list[str] | None, typer.Option(metavar="FILE|NAME", help="Learn from this network too; repeatable.")
+    ] = None,
+    distill: Annotated[
+        str, typer.Option(metavar="METHOD", help="What is learnt from it: kd1 to kd5, auto and others; default: auto.")
+    ] = "",
+    distill_scale: Annotated[
+        Literal["mean", "originals"] | None, typer.Option(help="Means, or the originals' sums and weights.")
+    ] = None,
     save_every: Annotated[
         int | None, typer.Option(metavar="N", callback=check_count, help="Save the state every N steps too.")
     ] = None,
@@ -65,7 +78,7 @@ def train(
     out: OutFolder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print the recipe.")] = False,
 ) -> Result:
-    """Train a network, dense or sparse, from a cfg.
+    """Train a network from a cfg: dense, sparse, or taught.
 
     torchrun starts it on several GPUs or machines; then --out is needed.
     """
@@ -80,6 +93,12 @@ def train(
         "data": {"data": data or None, "size": _size(size), "resize": resize, "single_class": single_class},
         "train": {"epochs": epochs, "batch": batch, "save_every": save_every, "sync_batch_norm": sync_bn},
         "sparsity": sparse,
+        "distill": {
+            "teacher_cfg": teacher_cfg or None,
+            "teacher_weights": teacher_weights or None,
+            "method": distill,
+            "scale": distill_scale,
+        },
     }
     given = _given(tables)
     if resume is not None:
@@ -91,9 +110,11 @@ def train(
         tables = changed(merged(_base(session, base, given), given), changes or ())
         recipe = parse_train_recipe(tables, "train" if base is None else str(base))
         folder = _folder(out, recipe.name)
-    fetch_named(session, recipe.model.weights, trust=trust)
+    taught = recipe.distill.teachers if recipe.distill else ()
+    for name in (recipe.model.weights, *(teacher for teacher, _ in taught)):
+        fetch_named(session, name, trust=trust)
     if dry_run:
-        return _checked(session, recipe)
+        return _checked(session, recipe, folder)
     return _run(session, recipe, folder)
 
 
@@ -119,16 +140,16 @@ def _told(session: Session, trained: Trained, folder: Path) -> Result:
     return {"run": str(folder), "epochs": len(trained.rows), "best_map50": best, "checkpoint": str(checkpoint)}
 
 
-def _checked(session: Session, recipe: TrainRecipe) -> Result:
+def _checked(session: Session, recipe: TrainRecipe, folder: Path) -> Result:
     """Everything that can be wrong before work begins, and the recipe as TOML."""
     import tomlkit
 
     from yoloslim.cli.inputs import network_of
     from yoloslim.recipes.provenance import recipe_tables
-    from yoloslim.recipes.train import settled, starting_point
+    from yoloslim.recipes.train import rehearsed, starting_point
 
-    _, material = starting_point(recipe, network_of(recipe.model))
-    recipe = settled(recipe, material)
+    model, material = starting_point(recipe, network_of(recipe.model))
+    recipe = rehearsed(recipe, model, material, folder)
     session.print(tomlkit.dumps(recipe_tables(recipe)))
     return {"recipe": asdict(recipe)}
 

@@ -45,6 +45,10 @@ def tune(
     check_folder("--out", folder)
     fetch_named(session, search.recipe({}).model.weights, trust=trust)
     metric = search.table.metric
+    if not search.table.space:
+        which = "no [tune.space]" if "tune" in tables else "no [tune]"
+        text = f"{len(search.space)} settings (rates, loss weights, augmentation) are searched"
+        session.print(f"{recipe}: {which}: {text} in {search.table.trials} trials")
 
     def told(number: int, state: str, value: float | None) -> None:
         figure = "" if value is None else f"  {metric} {value:.4f}"

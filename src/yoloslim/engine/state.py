@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from yoloslim.errors import WeightsError
+from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.files import write_atomically
 
 
@@ -22,7 +22,8 @@ class TrainState:
     """A training between two steps of the optimiser.
 
     Attributes:
-        tensors: ``model/...``, ``ema/...``, ``optimizer/<parameter>/<slot>``, and ``rng/torch``, a row a process.
+        tensors: ``model/...``, ``ema/...``, ``optimizer/<parameter>/<slot>``, ``probes/...`` of what learns beside the
+            network, and ``rng/torch``, a row a process.
         epoch: epochs done.
         batch: batches done of the epoch that has begun; 0 between two epochs.
         step: optimiser steps done.
@@ -44,7 +45,17 @@ class TrainState:
     identity: str = ""
 
 
+STATE = "state.safetensors"
+"""A training's state in its folder."""
+
 _VALUES = tuple(field.name for field in fields(TrainState) if field.name != "tensors")
+_KINDS: Mapping[str, type] = dict.fromkeys(("epoch", "batch", "step", "ema_steps"), int) | {
+    "sums": dict,
+    "rows": list,
+    "scaler": dict,
+    "identity": str,
+}
+"""What each value is in JSON."""
 
 
 def save_state(path: Path, state: TrainState) -> None:
@@ -68,13 +79,57 @@ def load_state_file(path: Path) -> TrainState:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        values: dict[str, Any] = {name: json.loads(metadata[name]) for name in _VALUES}
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: expected the state of a training, found none that can be read ({error}); "
-            "put a copy back, or remove it to start anew"
-        ) from error
-    return TrainState(tensors, **{**values, "rows": tuple(values["rows"])})
+        values = {name: _value(name, metadata) for name in _VALUES}
+        return TrainState(tensors, **{**values, "rows": tuple(values["rows"])})
+    except (OSError, SafetensorError, ValueError) as error:
+        raise _damaged(path, f"none that can be read ({error})") from error
+
+
+def check_identity(state: TrainState, identity: str, folder: Path) -> None:
+    """Makes sure that a state is of the training that is to go on.
+
+    Raises:
+        RecipeError: it is of another one.
+    """
+    if state.identity != identity:
+        text = "holds the state of another training (settings, network or data changed)"
+        raise RecipeError(f"{folder}: {text}; choose another folder, or remove it to start anew")
+
+
+def check_state(state: TrainState, network: nn.Module, probes: nn.Module, learner: nn.Module, path: Path) -> None:
+    """Makes sure that a state has the tensors of a network and its training.
+
+    Args:
+        probes: what learns beside the network.
+        learner: what the optimiser's buffers are named by: the network, or both.
+
+    Raises:
+        WeightsError: some are missing, of another shape, or of another network.
+    """
+    parts = {"model": network, "ema": network, "probes": probes}
+    needed = {f"{part}/{name}": tensor.shape for part in parts for name, tensor in parts[part].state_dict().items()}
+    learns = {name for name, _ in learner.named_parameters()}
+    wrong = [name for name, shape in needed.items() if name not in state.tensors or state.tensors[name].shape != shape]
+    wrong += [name for name in state.tensors if name.partition("/")[0] in parts and name not in needed]
+    wrong += [name for name in state.tensors if name.startswith("optimizer/") and name.split("/")[1] not in learns]
+    wrong += [] if "rng/torch" in state.tensors else ["rng/torch"]
+    if wrong:
+        raise _damaged(path, f"one of another network, or damaged ({wrong[0]} does not fit)")
+
+
+def _value(name: str, metadata: Mapping[str, str]) -> Any:
+    if name not in metadata:
+        raise ValueError(f"it has no {name}")
+    value = json.loads(metadata[name])
+    kind = _KINDS[name]
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _damaged(path: Path, found: str) -> WeightsError:
+    text = f"{path}: expected the state of a training, found {found}"
+    return WeightsError(f"{text}; put a copy back, or remove it to start anew")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:

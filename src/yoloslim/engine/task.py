@@ -11,6 +11,7 @@ from torch import Tensor
 
 from yoloslim.losses.detection import LossTerms
 from yoloslim.nn.network import Network
+from yoloslim.nn.probed import Probe
 
 Row = dict[str, float]
 """Figures of an epoch by column."""
@@ -32,6 +33,25 @@ class Batch(Protocol):
         """Shape (B, classes), bool: classes that nobody looked for in that picture."""
 
 
+class ExtraLoss(Protocol):
+    """More terms of the loss, which look inside the network."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """By name, where it looks; modules that learn are kept in the state, and are no part of the result."""
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, head_maps: Sequence[Tensor], seen: Mapping[str, Tensor], /
+    ) -> Mapping[str, Tensor]:
+        """Gives weighted terms, scalars, by the column of the results that shows them.
+
+        Args:
+            images: shape (B, C, H, W), RGB in 0..1, as the network saw them.
+            targets: shape (M, 6), as of `Batch`.
+            seen: what the probes give, by their names.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is trained.
@@ -46,6 +66,7 @@ class Task:
         folder: the run's.
         identity: of settings, network and data; a state of another identity is not continued.
         names: the pictures of one batch of an epoch, both counted from 0, for messages.
+        extra: more terms of the loss; None for none.
     """
 
     batches: Callable[[int, int], Iterable[Batch]]
@@ -56,6 +77,7 @@ class Task:
     folder: Path
     identity: str = ""
     names: Callable[[int, int], Sequence[str]] = lambda epoch, batch: ()
+    extra: ExtraLoss | None = None
 
 
 @dataclass(frozen=True, slots=True)

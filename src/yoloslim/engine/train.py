@@ -8,24 +8,34 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning_fabric import seed_everything
-from torch import Tensor
+from torch import Tensor, nn
 
 from yoloslim.engine.allocator import keep_large_blocks
 from yoloslim.engine.optimizer import MovingAverage, learning_rate, load_state, make_optimizer
 from yoloslim.engine.processes import make_fabric, started_processes, with_synchronised_norms
 from yoloslim.engine.records import write_results, write_tensorboard
 from yoloslim.engine.settings import TrainSettings
-from yoloslim.engine.state import TrainState, load_state_file, optimizer_tensors, restore_optimizer, save_state
+from yoloslim.engine.state import (
+    STATE,
+    TrainState,
+    check_identity,
+    check_state,
+    load_state_file,
+    optimizer_tensors,
+    restore_optimizer,
+    save_state,
+)
 from yoloslim.engine.task import Batch, Hooks, Row, Task, Trained
 from yoloslim.errors import RecipeError, is_out_of_memory
 from yoloslim.graph.frozen import matching_nodes, stops_of
-from yoloslim.losses.detection import LossTerms
 from yoloslim.nn.freeze import freeze
 from yoloslim.nn.network import Network
+from yoloslim.nn.probed import ProbedNetwork
 
 _TERMS = ("loss", "box", "objectness", "classes")
 _NAMED = 4  # pictures of a batch that a message names
@@ -57,11 +67,13 @@ class _Loop:
         seed_everything(settings.seed + self.processes.rank, verbose=False)  # of dropout; each process its own
         self.network = network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen = matching_nodes(network.graph, settings.freeze)
-        self.optimizer = make_optimizer(network, settings)
+        self.learner = self._probed(self.network)
+        self.optimizer = make_optimizer(self.learner, settings)
         self.module = with_synchronised_norms(self.network) if settings.sync_batch_norm else self.network
+        runs = self._probed(self.module)
         self.model: Any
         self.model, self.stepper = self.fabric.setup(
-            torch.compile(self.module) if settings.compile else self.module,  # type: ignore[arg-type]
+            torch.compile(runs) if settings.compile else runs,  # type: ignore[arg-type]
             self.optimizer,
         )
         self.average = MovingAverage(self.network, settings.ema)
@@ -72,13 +84,19 @@ class _Loop:
         self.rows: list[Row] = []
 
     def run(self) -> Trained:
-        state = self.task.folder / "state.safetensors"
+        state = self.task.folder / STATE
         if state.exists():
-            self._restore(load_state_file(state))
+            self._restore(load_state_file(state), state)
         while not self._is_over():
             self._run_epoch()
         self._average()
         return Trained(self.averaged.cpu().eval(), tuple(self.rows))
+
+    def _probed(self, network: Network) -> nn.Module:
+        """What runs in training: the network, with the probes of the task where it has any."""
+        if self.task.extra is None:
+            return network
+        return ProbedNetwork(network, self.task.extra.probes).to(self.fabric.device)
 
     @property
     def best(self) -> float:
@@ -129,26 +147,35 @@ class _Loop:
         self.hooks.after_step(self.step, rate * self.settings.step_size)
         self.average.update(self.network)
 
-    def _backward(self, batch: Batch, parts: int) -> LossTerms:
-        """Adds the gradients of one of ``parts`` batches, and gives its loss."""
+    def _backward(self, batch: Batch, parts: int) -> Mapping[str, Tensor]:
+        """Adds the gradients of one of ``parts`` batches, and gives its loss and the terms of it."""
         images = batch.images.to(self.fabric.device, memory_format=torch.channels_last).float() / 255
-        with self.fabric.autocast():
-            head_maps = self.model(images)
-        terms = self.task.loss(head_maps, batch, self.step / self._steps)
+        terms = self._terms(images, batch)
         self._check(terms)
-        self.fabric.backward(terms.total / parts)
+        self.fabric.backward(terms["loss"] / parts)
         return terms
 
-    def _add(self, terms: LossTerms) -> None:
-        for key, value in zip(_TERMS, (terms.total, terms.box, terms.objectness, terms.classes), strict=True):
-            self.sums[key] += float(value.detach())
+    def _terms(self, images: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        progress, extra = self.step / self._steps, self.task.extra
+        with self.fabric.autocast():
+            found = self.model(images)
+        head_maps, seen = (found, {}) if extra is None else found
+        loss = self.task.loss(head_maps, batch, progress)
+        more = {} if extra is None else extra(images, batch.targets.to(images.device), head_maps, seen)
+        total = sum(more.values(), start=loss.total)
+        return {"loss": total, "box": loss.box, "objectness": loss.objectness, "classes": loss.classes, **more}
+
+    def _add(self, terms: Mapping[str, Tensor]) -> None:
+        for key, value in terms.items():
+            self.sums[key] = self.sums.get(key, 0.0) + float(value.detach())
 
     def _means(self) -> Row:
         """Mean of each term over the epoch's batches and all processes; the sums begin anew."""
         sums = torch.tensor(list(self.sums.values()), dtype=torch.float64, device=self.fabric.device)
         mean = cast(Tensor, self.fabric.all_reduce(sums, reduce_op="mean"))
-        self.sums = dict.fromkeys(_TERMS, 0.0)
-        return dict(zip(_TERMS, (mean / self.task.batches_per_epoch).tolist(), strict=True))
+        keys = tuple(self.sums)
+        self.sums = dict.fromkeys(keys, 0.0)
+        return dict(zip(keys, (mean / self.task.batches_per_epoch).tolist(), strict=True))
 
     def _freeze(self) -> None:
         """Leaves alone the layers that the cfg or the settings exclude from this step."""
@@ -174,11 +201,10 @@ class _Loop:
     def _rate(self, step: int) -> float:
         return learning_rate(step, self._steps, self.settings, self.processes.count)
 
-    def _check(self, terms: LossTerms) -> None:
-        if math.isfinite(float(terms.total.detach())):
+    def _check(self, terms: Mapping[str, Tensor]) -> None:
+        if math.isfinite(float(terms["loss"].detach())):
             return
-        values = {"box": terms.box, "objectness": terms.objectness, "classes": terms.classes}
-        parts = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in values.items())
+        parts = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in terms.items() if name != "loss")
         raise self._stopped(f"the loss is not finite at {self._place()} ({parts}){self._pictures()}")
 
     def _stopped(self, what: str) -> RecipeError:
@@ -231,6 +257,10 @@ class _Loop:
             write_tensorboard(row, self.epoch, self.task.folder)
         self._save()
 
+    def _probes(self) -> nn.Module:
+        """The modules that learn beside the network."""
+        return self.learner.probes if isinstance(self.learner, ProbedNetwork) else nn.ModuleDict()
+
     def _save(self) -> None:
         """Writes all that another run needs to go on from here."""
         randoms = cast(Tensor, self.fabric.all_gather(torch.get_rng_state().to(self.fabric.device)))
@@ -238,7 +268,8 @@ class _Loop:
             return
         tensors = {f"model/{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"ema/{name}": tensor for name, tensor in self.average.tensors.items()}
-        tensors |= optimizer_tensors(self.optimizer, self.network)
+        tensors |= {f"probes/{name}": tensor for name, tensor in self._probes().state_dict().items()}
+        tensors |= optimizer_tensors(self.optimizer, self.learner)
         tensors["rng/torch"] = randoms.cpu().reshape(self.processes.count, -1)
         state = TrainState(
             tensors=tensors,
@@ -251,15 +282,15 @@ class _Loop:
             scaler=self.fabric.strategy.precision.state_dict(),
             identity=self.task.identity,
         )
-        save_state(self.task.folder / "state.safetensors", state)
+        save_state(self.task.folder / STATE, state)
 
-    def _restore(self, state: TrainState) -> None:
-        if state.identity != self.task.identity:
-            text = "holds the state of another training (settings, network or data changed)"
-            raise RecipeError(f"{self.task.folder}: {text}; choose another folder, or remove it to start anew")
+    def _restore(self, state: TrainState, path: Path) -> None:
+        check_identity(state, self.task.identity, self.task.folder)
+        check_state(state, self.network, self._probes(), self.learner, path)
         load_state(self.network, _part(state.tensors, "model/"))
+        load_state(self._probes(), _part(state.tensors, "probes/"))
         self.average.tensors = {k: v.to(self.fabric.device) for k, v in _part(state.tensors, "ema/").items()}
-        restore_optimizer(self.optimizer, self.network, state.tensors)
+        restore_optimizer(self.optimizer, self.learner, state.tensors)
         self.fabric.strategy.precision.load_state_dict(dict(state.scaler))
         randoms = state.tensors["rng/torch"]
         torch.set_rng_state(randoms[self.processes.rank % len(randoms)].contiguous())

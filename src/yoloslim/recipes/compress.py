@@ -21,17 +21,18 @@ from yoloslim.files import remove_leftovers, write_atomically
 from yoloslim.graph.cost import Cost, total_cost
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.lanes import trace_lanes
+from yoloslim.recipes.distill import distiller_of, model_teacher, teachers_of
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, evidence_of
 from yoloslim.recipes.export import export, export_openvino, random_batch
 from yoloslim.recipes.latency import median_ms
-from yoloslim.recipes.material import material_of, sized
+from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
-from yoloslim.recipes.schema import Format, Recipe
+from yoloslim.recipes.schema import DistillTable, Format, Recipe
 from yoloslim.recipes.sparsity import Sparsity, check_penalty
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
@@ -79,10 +80,14 @@ def check_inputs(recipe: Recipe, graph: Graph) -> Model:
         YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
     """
     choose_device(recipe.device)
-    names = material_of(recipe, graph).training.names
+    material = material_of(recipe, graph)
+    names = material.training.names
     if recipe.sparsity.epochs:
         check_penalty(graph, recipe.sparsity, recipe.train)
     model = starting_model(sized(graph, recipe.data), recipe.model.weights, names, recipe.seed)
+    if recipe.distill is not None:
+        teachers = teachers_of(recipe.distill, model.graph, names)
+        distiller_of(model, recipe.distill, teachers, material.loss, recipe.finetune)
     if not needs_pictures(recipe.prune):  # a target that cannot be reached is not worth training for
         planned(model.network, recipe.prune)
     return model
@@ -148,13 +153,24 @@ class _Road:
     def _train(self, folder: Path, name: str, settings: TrainSettings) -> Stage:
         if settings.epochs:
             sparsity = Sparsity(self.recipe.sparsity, self.recipe.prune) if name == "sparse" else None
+            distill = self.recipe.distill if name.startswith("finetuned") else None
+            material = self._with_teachers(distill, settings) if distill else self.material
             hooks = self.watch.hooks(name, settings)
-            arguments = {"device": self.recipe.device, "sparsity": sparsity, "watch": hooks}
-            model, _, problems = train_model(self.model, self.material, settings, folder, **arguments)  # type: ignore[arg-type]
+            arguments = {"device": self.recipe.device, "sparsity": sparsity, "distill": distill, "watch": hooks}
+            model, _, problems = train_model(self.model, material, settings, folder, **arguments)  # type: ignore[arg-type]
             tell(problems)
         else:
             model = self.model
         return self._kept(model, folder, name)
+
+    def _with_teachers(self, table: DistillTable, settings: TrainSettings) -> Material:
+        """The material with the teachers that the recipe names, else with the dense network."""
+        graph, names = self.model.graph, self.material.training.names
+        teachers = teachers_of(table, graph, names, settings.precision)
+        if not teachers:
+            dense = load(Path(self.stages[0].path), None)
+            teachers = (model_teacher(dense, "dense", graph, settings.precision),)
+        return replace(self.material, teachers=teachers)
 
     def _prune(self, folder: Path, name: str, number: int) -> Stage:
         dense = Cost(self.stages[0].params, macs=self.stages[0].macs)

@@ -14,6 +14,7 @@ from yoloslim.graph.graph import Graph
 from yoloslim.graph.input_size import at_size
 from yoloslim.losses.class_weights import check_class_weights
 from yoloslim.losses.settings import LossSettings
+from yoloslim.recipes.distill import Taught
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.schema import DataTable, Recipe, TrainRecipe
 from yoloslim.recipes.sets import load_sets
@@ -31,6 +32,7 @@ class Material:
         loss: weights of the loss.
         sampling: how often training pictures come.
         loader: how training pictures are put together.
+        teachers: networks whose boxes are learnt from too.
     """
 
     training: Dataset | JointDataset
@@ -40,6 +42,7 @@ class Material:
     loss: LossSettings
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     loader: LoaderSettings = field(default_factory=LoaderSettings)
+    teachers: tuple[Taught, ...] = ()
 
 
 def sized(graph: Graph, table: DataTable) -> Graph:

@@ -16,13 +16,23 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from yoloslim.compress.distillation.methods import weighted_terms
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
 from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.faults import first_fault
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
-from yoloslim.recipes.schema import LossTable, PruneTable, Recipe, SparsityTable, TrainRecipe, TuneTable
+from yoloslim.recipes.schema import (
+    DistillTable,
+    LossTable,
+    PruneTable,
+    Recipe,
+    SparsityTable,
+    TrainRecipe,
+    TuneTable,
+    texts,
+)
 from yoloslim.recipes.sparsity import check_sparsity
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -91,7 +101,12 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
     model = replace(recipe.model, cfg=found(recipe.model.cfg), weights=found(recipe.model.weights))
     data = recipe.data.data
     data = found(data) if isinstance(data, str) else tuple(map(found, data))
-    return replace(recipe, model=model, data=replace(recipe.data, data=data))
+    distill = recipe.distill
+    if distill is not None:
+        pairs = [(found(weights), found(cfg)) for weights, cfg in distill.teachers]
+        weights, cfgs = (tuple(side) for side in zip(*pairs, strict=True)) if pairs else ((), ())
+        distill = replace(distill, teacher_weights=weights, teacher_cfg=cfgs if any(cfgs) else "")
+    return replace(recipe, model=model, data=replace(recipe.data, data=data), distill=distill)
 
 
 def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recipe:
@@ -104,6 +119,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
         recipe = replace(recipe, finetune=replace(recipe.finetune, seed=recipe.seed))
         check_table(recipe.prune)
         _check_rounds(recipe)
+        if recipe.distill is not None and not recipe.finetune.epochs:
+            raise RecipeError("[distill] teaches the fine-tuning, of which there is none; set [finetune] epochs")
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 
@@ -120,6 +137,8 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
     with _at(where):
         if recipe.sparsity is not None:
             _check_sparse_training(recipe.sparsity, recipe.prune)
+        if recipe.distill is not None and not recipe.distill.teachers:
+            raise RecipeError("[distill] teacher_weights is missing: expected a checkpoint, weights or an ONNX file")
     return recipe
 
 
@@ -170,7 +189,18 @@ def _validated(kind: TypeAdapter[AnyRecipe], tables: Mapping[str, Any], where: s
         recipe = replace(recipe, train=replace(recipe.train, seed=recipe.seed))  # the recipe's seed is everybody's
         _check_start(recipe)
         loss_settings(recipe.loss)
+        if recipe.distill is not None:
+            _check_distill(recipe.distill)
     return recipe
+
+
+def _check_distill(table: DistillTable) -> None:
+    weights, cfgs = texts(table.teacher_weights), texts(table.teacher_cfg)
+    if cfgs and len(cfgs) != len(weights):
+        raise RecipeError(f"[distill] teacher_cfg: expected one for each of {len(weights)} weights, found {len(cfgs)}")
+    if not all(weights):
+        raise RecipeError("[distill] teacher_weights: expected files or names, found an empty one")
+    weighted_terms(table.method, table.scale, table.weights, table.temperature)
 
 
 def _check_start(recipe: Recipe | TrainRecipe) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from yoloslim.boxes.placement import ResizeMode
+from yoloslim.compress.distillation.methods import Method
+from yoloslim.compress.distillation.term import Reduction as Scale
 from yoloslim.compress.pruning.methods import Over
 from yoloslim.compress.pruning.reduction import Normalize, Reduction
 from yoloslim.compress.pruning.scores import Score
@@ -143,6 +145,39 @@ class PruneTable:
 
 
 @dataclass(frozen=True, slots=True)
+class DistillTable:
+    """``[distill]``: who teaches, and what is learnt from them.
+
+    Attributes:
+        teacher_weights: a checkpoint, a file of weights, an ONNX file, or the name of published weights; or several, of
+            which the mean is taken. Empty for the dense network of a compression.
+        teacher_cfg: a cfg file or a name of the zoo, one for each of the weights; empty where these bring it.
+        method: which terms there are.
+        weights: of terms by name, in place of the method's; other terms are added, 0 leaves one out.
+        scale: means that depend on neither batch nor size, or the ``originals``' sums.
+        temperature: of what is softened; 0 for that of each term.
+    """
+
+    teacher_weights: str | tuple[str, ...] = ""
+    teacher_cfg: str | tuple[str, ...] = ""
+    method: Method = "auto"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    scale: Scale = "mean"
+    temperature: float = 0.0
+
+    @property
+    def teachers(self) -> tuple[tuple[str, str], ...]:
+        """Weights and cfg of each teacher."""
+        weights, cfgs = texts(self.teacher_weights), texts(self.teacher_cfg)
+        return tuple(zip(weights, cfgs or ("",) * len(weights), strict=True))
+
+
+def texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Gives one text, or none where it is empty, or several, as several."""
+    return ((value,) if value else ()) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
 class ExportTable:
     """``[export]``: which files are made of the final network."""
 
@@ -170,6 +205,7 @@ class TrainRecipe:
         device: torch device, or ``auto``.
         sparsity: what makes channels removable meanwhile; its ``epochs`` are those of ``train``. None trains dense.
         prune: the pruning that a sparse training prepares; ``fade`` needs its percent or target.
+        distill: what it learns from teachers; None for nothing.
     """
 
     name: str
@@ -182,6 +218,7 @@ class TrainRecipe:
     prune: PruneTable = field(default_factory=PruneTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
+    distill: DistillTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +306,7 @@ class Recipe:
         device: torch device, or ``auto``.
         train: the dense training; ``epochs = 0`` takes the weights as they are.
         finetune: training after pruning; what it leaves out is as in ``train``.
+        distill: what ``finetune`` learns from teachers; None for nothing.
     """
 
     name: str
@@ -283,5 +321,6 @@ class Recipe:
     sparsity: SparsityTable = field(default_factory=SparsityTable)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     loss: LossTable = field(default_factory=dict)
+    distill: DistillTable | None = None
     export: ExportTable = field(default_factory=ExportTable)
     measure: MeasureTable = field(default_factory=MeasureTable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -34,13 +35,17 @@ def starting_model(graph: Graph, weights: str, names: tuple[str, ...], seed: int
     """
     fitted = graph if graph.classes == len(names) else with_classes(graph, len(names))
     torch.manual_seed(seed)
-    if not weights:
-        model = Model(Network(fitted))
-        prepare_heads(model.network, tuple(head_convolutions(fitted)))
-        return replace(model, names=names)
-    model = load(weights_file(weights), fitted)
-    prepare_heads(model.network, tuple(name for name in head_convolutions(fitted) if name in model.missing))
-    return replace(model, names=names)
+    model = load(weights_file(weights), fitted) if weights else Model(Network(fitted))
+    heads = tuple(head_convolutions(fitted))
+    prepare_heads(model.network, tuple(name for name in heads if name in model.missing) if weights else heads)
+    return replace(model, names=names, notes=(*_class_notes(graph, names), *model.notes))
+
+
+def _class_notes(graph: Graph, names: Sequence[str]) -> list[str]:
+    if graph.classes == len(names):
+        return []
+    shown = ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+    return [f"the cfg has {graph.classes} classes, the data {len(names)} ({shown}): the network is made for the data's"]
 
 
 def prepare_heads(network: Network, fresh: tuple[str, ...]) -> None:

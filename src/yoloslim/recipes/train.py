@@ -16,6 +16,7 @@ from torch import Tensor
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
+from yoloslim.compress.distillation.distiller import Distiller
 from yoloslim.data.annotations import Problem
 from yoloslim.data.batches import Share
 from yoloslim.data.fingerprints import fingerprints_of, with_fingerprints
@@ -24,6 +25,7 @@ from yoloslim.data.loader import TrainingLoader, TrainingSet, training_loader
 from yoloslim.engine.evaluate import Evaluation
 from yoloslim.engine.processes import started_processes
 from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.state import STATE, check_identity, load_state_file
 from yoloslim.engine.task import Batch, Hooks, Task, Trained
 from yoloslim.engine.train import train
 from yoloslim.graph.graph import Graph
@@ -32,12 +34,13 @@ from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.losses.class_weights import with_class_weights
 from yoloslim.losses.detection import LossTerms, detection_loss
 from yoloslim.nn.network import Network
+from yoloslim.recipes.distill import distiller_of, teachers_of
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, accuracy_on
 from yoloslim.recipes.first_batches import with_sheets
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.provenance import write_recipe
-from yoloslim.recipes.schema import SparsityTable, TrainRecipe
+from yoloslim.recipes.schema import DistillTable, SparsityTable, TrainRecipe
 from yoloslim.recipes.sparse_progress import Judge, pace_of, told_pace
 from yoloslim.recipes.sparsity import Sparsity, check_penalty, sparsity_hooks
 from yoloslim.recipes.start import starting_model
@@ -71,16 +74,45 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
     Raises:
         YoloslimError: something that only shows while it runs.
     """
-    for note in model.notes:
-        _log.info("%s", note)
-    sparsity = Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
+    _tell_notes(model)
     if started_processes().rank == 0:
         write_recipe(settled(recipe, material), folder / RECIPE)
     _, trained, problems = train_model(
-        model, material, recipe.train, folder, device=recipe.device, sparsity=sparsity, watch=watch
+        model,
+        material,
+        recipe.train,
+        folder,
+        device=recipe.device,
+        sparsity=_sparsity_of(recipe),
+        distill=recipe.distill,
+        watch=watch,
     )
     tell(problems)
     return trained
+
+
+def rehearsed(recipe: TrainRecipe, model: Model, material: Material, folder: Path) -> TrainRecipe:
+    """Gives the recipe as ``run_training`` would write it, without training.
+
+    Raises:
+        RecipeError: the folder holds another training.
+        WeightsError: its state is damaged.
+    """
+    _tell_notes(model)
+    if (folder / STATE).exists():
+        material = _weighted(material, _training_set(model, material, recipe.train))
+        identity = _identity(model, material, (recipe.train, _sparsity_of(recipe), recipe.distill))
+        check_identity(load_state_file(folder / STATE), identity, folder)
+    return settled(recipe, material)
+
+
+def _tell_notes(model: Model) -> None:
+    for note in model.notes:
+        _log.info("%s", note)
+
+
+def _sparsity_of(recipe: TrainRecipe) -> Sparsity | None:
+    return Sparsity(recipe.sparsity, recipe.prune) if recipe.sparsity else None
 
 
 def settled(recipe: TrainRecipe, material: Material) -> TrainRecipe:
@@ -98,12 +130,15 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
         YoloslimError: a file is missing or does not fit, the size does not suit the network, or no such device.
     """
     choose_device(recipe.device)
-    material = material_of(recipe, graph)
+    material, graph = material_of(recipe, graph), sized(graph, recipe.data)
     if recipe.sparsity is not None:
         check_penalty(graph, recipe.sparsity, recipe.train)
-    return starting_model(
-        sized(graph, recipe.data), recipe.model.weights, material.training.names, recipe.seed
-    ), material
+    model = starting_model(graph, recipe.model.weights, material.training.names, recipe.seed)
+    if recipe.distill is None:
+        return model, material
+    teachers = teachers_of(recipe.distill, model.graph, material.training.names, recipe.train.precision)
+    distiller_of(model, recipe.distill, teachers, material.loss, recipe.train)  # does it fit?
+    return model, replace(material, teachers=teachers)
 
 
 def tell(problems: Sequence[Problem]) -> None:
@@ -120,42 +155,53 @@ def train_model(
     *,
     device: str = "auto",
     sparsity: Sparsity | None = None,
+    distill: DistillTable | None = None,
     watch: Hooks | None = None,
 ) -> tuple[Model, Trained, tuple[Problem, ...]]:
-    """Trains a model, sparse where asked for, and gives it with its figures and what was wrong with the pictures.
+    """Trains a model, sparse and taught where asked for, and gives it with its figures and what its pictures lack.
 
     The folder holds what ``engine.train`` leaves there; a training that was interrupted goes on.
 
     Raises:
         DataError: no picture can be trained on.
-        RecipeError: the folder holds another training, or the loss is not finite.
+        RecipeError: the folder holds another training, a teacher does not fit, or the loss is not finite.
     """
     model = with_network(model, copy.deepcopy(model.network))  # training changes a network in place
-    graph = model.graph
-    pictures = TrainingSet(
-        material.training,
-        layout_of(graph, material.resize),
-        material.augment,
-        sampling=material.sampling,
-        loader=material.loader,
-        seed=settings.seed,
-    )
+    pictures = _training_set(model, material, settings)
     processes = started_processes()
     share = Share(processes.rank, processes.count)
     loader = training_loader(pictures, settings.batch, workers=settings.workers, share=share)
-    material = replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
+    material = _weighted(material, pictures)
     hooks = watch or Hooks()
     if sparsity is not None:
         watching = _sparse_judge(model, material, sparsity.table, settings, device, folder)
         hooks = sparsity_hooks(model.network, sparsity, settings, len(loader), hooks, watching)
     judge = _Judge(model, material, device)
     described = cache(partial(_described, model, material))
-    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity)), described)
+    task = _task(judge, loader, folder, _identity(model, material, (settings, sparsity, distill)), described)
+    if distill is not None:
+        task = replace(task, extra=_told(distiller_of(model, distill, material.teachers, material.loss, settings)))
     trained = train(model.network, task, settings, device=device, hooks=hooks)
     if processes.rank == 0:
         _write_last_plots(judge, trained, folder / PLOTS)
         model = described()
     return with_network(model, trained.network), trained, pictures.problems
+
+
+def _training_set(model: Model, material: Material, settings: TrainSettings) -> TrainingSet:
+    return TrainingSet(
+        material.training,
+        layout_of(model.graph, material.resize),
+        material.augment,
+        sampling=material.sampling,
+        loader=material.loader,
+        seed=settings.seed,
+    )
+
+
+def _weighted(material: Material, pictures: TrainingSet) -> Material:
+    """The material with its class weights counted out."""
+    return replace(material, loss=with_class_weights(material.loss, pictures.class_counts()))
 
 
 def _sparse_judge(
@@ -168,6 +214,12 @@ def _sparse_judge(
     pace = pace_of(count, len(material.training), table.measure_every)
     _log.info("%s", told_pace(pace, count))
     return Judge(accuracy_on(measured, material.validation, pictures), pace, settings.epochs, folder)
+
+
+def _told(distiller: Distiller) -> Distiller:
+    for note in distiller.notes:
+        _log.info("%s", note)
+    return distiller
 
 
 def layout_of(graph: Graph, resize: ResizeMode) -> Layout:
@@ -252,7 +304,7 @@ def _write_last_plots(judge: _Judge, trained: Trained, folder: Path) -> None:
 
 def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
     """A digest of what decides the outcome; a run of another digest is not continued."""
-    settings, sparsity = about
+    settings, sparsity, distill = about
     parts = {
         "cfg": to_cfg(model.graph),
         "settings": asdict(settings),
@@ -262,6 +314,7 @@ def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
         "loader": asdict(replace(material.loader, cache="off", cache_gb=0.0)),  # what is kept decides nothing
         "resize": material.resize,
         "sparsity": asdict(sparsity) if sparsity else None,
+        "distill": asdict(distill) if distill else None,
         "pictures": [str(sample.path) for sample in material.training.samples],
     }
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from yoloslim.errors import RecipeError
+from yoloslim.graph.from_cfg import read_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.zoo.anchors import Anchors, checked_anchors
 from yoloslim.zoo.builder import Detector, Head, NetworkBuilder, Stages
@@ -145,6 +147,19 @@ def find(
         classes = len(data_set.names) if classes is None else classes
         anchors = _anchors_for(design, data_set, name) if anchors is None else anchors
     return design.graph(80 if classes is None else classes, anchors, size, width)
+
+
+def read_or_find(name: str) -> Graph:
+    """Gives the network of a cfg file, or of a zoo name.
+
+    Raises:
+        CfgError: there is no such file, or it cannot be honoured.
+        RecipeError: no network has that name.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix == ".cfg" or len(path.parts) > 1:
+        return read_cfg(path)
+    return find(name)
 
 
 def _parts(name: str) -> tuple[Design, DataSet | None]:

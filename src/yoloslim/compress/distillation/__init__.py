@@ -1,0 +1,1 @@
+"""Distillation: a student learns what a teacher finds in the same pictures."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cells import Cell, Report, Table, map50
 from table_distillation import CELLS, FINGERS
+from table_originals import originals
 from table_pruning import pruning
 from table_training import training
 
@@ -75,5 +76,5 @@ def first() -> Table:
 
 
 TABLES: Mapping[str, Table] = {
-    table.name: table for table in (prune_coco128(), first(), training(), pruning(), FINGERS, CELLS)
+    table.name: table for table in (prune_coco128(), first(), training(), pruning(), originals(), FINGERS, CELLS)
 }

@@ -63,6 +63,16 @@ python3 detect.py --data ... --cfg ...
 """
 """What the documents' words say beside their command lines."""
 
+BESIDE = """
+python3 scripts/EagleEye_normal_prune.py --cfg ... --data ... --weights ... --percent ... --delta 0.05 --number 2
+python3 scripts/EagleEye_regular_prune.py --cfg ... --data ... --weights ... --percent ... --delta 0.05 --number 2
+python3 scripts/EagleEye_slim_prune.py --cfg ... --data ... --weights ... --percent ... --delta 0.05 --number 2
+python3 scripts/layer_channel_regular_prune.py --cfg ... --data ... --weights ... --shortcut ... --percent ...
+python3 scripts/convert.py --cfg ... --weights ...
+python3 scripts/info.py --cfg ... --img-size ...
+"""
+"""What the first project's code had besides."""
+
 DOTS = {
     "--data": "data/hand.data",
     "--cfg": "cfg/mini/mini.cfg",
@@ -93,16 +103,28 @@ LEFT = {
         "weights/mini/layer_channel_prune_0.3_percent_1_shortcuts.weights",
     ),
 }
-"""What a script leaves behind."""
+"""What a script of the documents leaves behind."""
+
+LEFT_BESIDE = {
+    "scripts/EagleEye_normal_prune.py": ("weights/mini/EagleEye_normal_prune_0.3_percent.weights",),
+    "scripts/EagleEye_regular_prune.py": ("weights/mini/EagleEye_regular_prune_0.3_percent.weights",),
+    "scripts/EagleEye_slim_prune.py": ("weights/mini/EagleEye_slim_prune_0.3_percent.weights",),
+    "scripts/layer_channel_regular_prune.py": (
+        "weights/mini/layer_channel_regular_prune_0.3_percent_1_shortcuts.weights",
+    ),
+    "scripts/convert.py": ("weights/mini.safetensors",),
+    "scripts/info.py": (),
+}
+"""What one beside them leaves behind."""
 
 NEEDS = {"--quantized 2": "dorefa", "--quantized": "--quantize", "--FPGA": "--power-of-two", "--t_cfg": "--distill"}
 """Flags, and the word in the help of ``yoloslim train`` that says that it can do what they mean."""
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize={}\nstride={}\npad=1\nactivation=leaky\n"
-BLOCK = CONV.format(16, 1, 1) + CONV.format(32, 3, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
+BLOCK = CONV.format(32, 1, 1) + CONV.format(64, 3, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
 CFG = (
     "[net]\nwidth=64\nheight=64\nchannels=3\n"
-    + (CONV.format(16, 3, 2) + CONV.format(32, 3, 2) + 2 * BLOCK + CONV.format(32, 3, 2))
+    + (CONV.format(32, 3, 2) + CONV.format(64, 3, 2) + 2 * BLOCK + CONV.format(64, 3, 2))
     + "[convolutional]\nfilters=12\nsize=1\nactivation=linear\n"
     + "[yolo]\nmask=0,1\nanchors=10,14, 23,27\nclasses=1\n"
 )
@@ -116,7 +138,7 @@ def lines(document: str) -> list[str]:
     return [line for line in dict.fromkeys(found) if line]
 
 
-COMMANDS = list(dict.fromkeys(" ".join(line.split()) for line in lines(FIRST + SECOND + KINDS)))
+COMMANDS = list(dict.fromkeys(" ".join(line.split()) for line in lines(FIRST + SECOND + KINDS + BESIDE)))
 
 
 @pytest.fixture
@@ -142,14 +164,14 @@ def filled(line: str) -> list[str]:
 
 def test_all_command_lines_of_both_documents_are_here() -> None:
     assert (len(lines(FIRST)), len(lines(SECOND))) == (14, 13)  # one of theirs is there twice
-    assert {line.split()[1] for line in COMMANDS} == LEFT.keys()
+    assert {line.split()[1] for line in COMMANDS} == (LEFT | LEFT_BESIDE).keys()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # torch, where one core is left for two
 @pytest.mark.usefixtures("mini")
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line.replace(" ...", ""))
-def test_a_command_line_of_the_documents_runs_to_its_end(
+def test_a_command_line_runs_to_its_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     main(["train", "--help"])
@@ -168,7 +190,7 @@ def test_a_command_line_of_the_documents_runs_to_its_end(
         return
     assert stopped.value.code == 0, printed.err
     assert "yoloslim " in printed.out
-    assert [path for path in LEFT[script] if not (folder / path).exists()] == []
+    assert [path for path in (LEFT | LEFT_BESIDE)[script] if not (folder / path).exists()] == []
     if script == "test.py":
         assert printed.out.splitlines()[-2].split() == ["Class", "Images", "Targets", "P", "R", "mAP@0.5", "F1"]
         assert printed.out.splitlines()[-1].split()[:3] == ["all", "8", "8"]

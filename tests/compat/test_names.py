@@ -58,6 +58,7 @@ def test_what_training_wrote_is_found_under_the_name_of_theirs(folder: Path) -> 
 
 def test_weights_that_are_no_file_may_be_published() -> None:
     assert find_weights("weights/yolov3-tiny.weights").value == "yolov3-tiny"
+    assert find_weights("weights/darknet53.conv.74").value == "darknet53.conv.74"
     assert find_weights("weights/mine.weights") == ("weights/mine.weights", "")
 
 

@@ -60,13 +60,10 @@ def translate(given: Namespace) -> Translation:
 
 def prepare(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
     """Gives settled flags and notes; missing samples are made, and class names taken from the data file."""
-    from yoloslim.data.samples import write_samples
-
     found, notes = settled_model(given)
     values = vars(found).copy()
     if given.source == str(SAMPLES) and not SAMPLES.exists():
-        made = write_samples(SAMPLES)
-        notes = (*notes, f"{SAMPLES} was missing: {len(made) - 1} scenes of digits and a short video were made in it")
+        notes = (*notes, _made_samples())
     if given.data and not given.names and Path(found.weights).suffix != CHECKPOINT:
         values["names"] = str(_names_file(given.data))
     return Namespace(**values), notes
@@ -84,6 +81,13 @@ def finish(given: Namespace, reports: Sequence[Report]) -> Iterable[str]:
         with write_atomically(Path(given.output) / f"{name}.txt") as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
     yield f"boxes as text: {given.output}, {len(files)} files"
+
+
+def _made_samples() -> str:
+    from yoloslim.data.samples import write_samples
+
+    *scenes, _ = write_samples(SAMPLES)
+    return f"{SAMPLES} was missing: {len(scenes)} scenes of digits and a short video were made in it"
 
 
 def _line(found: Report) -> str:

@@ -47,7 +47,7 @@ class Named(NamedTuple):
 
 
 def settled(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
-    """Gives the flags with cfg, weights and those of a teacher as ``yoloslim`` takes them, and notes on that.
+    """Gives the flags with cfg and weights as ``yoloslim`` takes them, and notes on that.
 
     Raises:
         RecipeError: pictures are to be scaled to -1..1.
@@ -81,20 +81,21 @@ def settled_model(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
 def settled_training(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
     """Gives `settled` flags of a training: with its teacher, and with what the machine and earlier runs decide.
 
-    Adds ``precision``; ``out``: the folder of a training that has a name, or several processes; and ``run``: that of
-    the last training, which ``--resume`` goes on with.
+    Adds ``precision`` and ``out``, the folder of a training that has a name or several processes; with ``--resume``
+    ``run`` alone, the folder of the last training.
 
     Raises:
         RecipeError: ``--resume`` finds no training.
     """
+    if given.resume:
+        return _changed(given, run=str(_last_run())), ()
     found, notes = settled(given)
     found, of_teacher = _with_files(found, "t_")
     if found.t_cfg and Path(found.t_weights).suffix == CHECKPOINT:
         of_teacher = (*of_teacher, f"{found.t_weights} brings its own network: --t_cfg {found.t_cfg} is not read")
         found = _changed(found, t_cfg="")
     precision = _mixed_precision(found.device) if found.mixedprecision else ""
-    run = str(_last_run()) if found.resume else ""
-    return _changed(found, precision=precision, out=_out(found.name), run=run), (*notes, *of_teacher)
+    return _changed(found, precision=precision, out=_out(found.name)), (*notes, *of_teacher)
 
 
 def _changed(given: Namespace, **values: object) -> Namespace:
@@ -162,8 +163,9 @@ def find_weights(text: str) -> Named:
     ours = path.with_suffix(CHECKPOINT) if text else path
     if path.suffix == ".pt" and ours.is_file() and not (path.is_file() and _is_newer(path, ours)):
         return Named(str(ours), f"{text}: {ours} is taken, which train.py writes instead")
-    if text and not path.is_file() and path.stem in PUBLISHED:
-        return Named(path.stem, f"{text} is no file: the published weights {path.stem} are taken")
+    name = next((name for name in (path.name, path.stem) if name in PUBLISHED), "")
+    if name and not path.is_file():
+        return Named(name, f"{text} is no file: the published weights {name} are taken")
     return Named(text)
 
 

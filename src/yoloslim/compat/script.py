@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from yoloslim.cli import main as yoloslim
+from yoloslim.cli import main as run_command
 from yoloslim.cli.outcome import EXIT_WRONG_INPUT
 from yoloslim.compat.flags import FlagParser
 from yoloslim.errors import OutputError, YoloslimError
@@ -115,5 +115,5 @@ def _reported(command: Sequence[str]) -> tuple[int, Report]:
     """The exit code of a command, and its JSON where it succeeds."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        code = yoloslim([*command, "--json", str(file)])
+        code = run_command([*command, "--json", str(file)])
         return code, {} if code else json.loads(file.read_text(encoding="utf-8"))

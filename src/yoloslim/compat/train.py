@@ -152,9 +152,9 @@ def prepare(given: Namespace) -> tuple[Namespace, tuple[str, ...]]:
 
 def finish(given: Namespace, reports: Sequence[Report]) -> Iterable[str]:
     """Puts ``last`` and ``best`` into ``weights``, as theirs lie, and gives lines that say so."""
-    for report in reports:
+    for run in (report["run"] for report in reports if "run" in report):
         for name in ("last", "best"):
-            source = Path(report.get("run", "")) / f"{name}{CHECKPOINT}"
+            source = Path(run) / f"{name}{CHECKPOINT}"
             if source.is_file():
                 suffix = f"_{given.name}" if given.name else ""
                 yield place(source, WEIGHTS_FOLDER / f"{name}{suffix}{CHECKPOINT}")

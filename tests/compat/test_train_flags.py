@@ -24,7 +24,7 @@ Meant = Callable[..., Any]
         ("--img-size 320", {"--size": ["320"]}),
         ("--img_size 320", {"--size": ["320"]}),
         ("--img-size 320 320", {"--size": ["320"]}),
-        ("--img-size 320 320 416", {"--size": ["416"]}),
+        ("--img-size 320 320 416", {"--size": ["320"]}),
         ("--img-size 320 640", {"--size": ["480"], "--set": ["data.loader.multi_scale=0.333"]}),
         ("--img-size 320 640 416", {"--size": ["480"], "--set": ["data.loader.multi_scale=0.333"]}),
         ("--img-size 416 --multi-scale", {"--size": ["416"], "--set": ["data.loader.multi_scale=0.5"]}),
@@ -33,6 +33,8 @@ Meant = Callable[..., Any]
         ("--s 0.001 --prune 1", {"--sparsity": ["0.001"], "--penalty": ["shortcut"]}),
         ("-sr --prune 2", {"--sparsity": ["0.001"], "--penalty": ["layer"]}),
         ("-sr", {"--sparsity": ["0.001"], "--penalty": ["normal"]}),
+        ("-sr --s 0", {}),
+        ("--epochs 0", {"--epochs": ["0"]}),
         ("--quantized 1", {"--quantize": ["google"], "--weight-bits": ["8"], "--activation-bits": ["8"]}),
         ("--quantized 2", {"--quantize": ["dorefa"], "--weight-bits": ["8"], "--activation-bits": ["8"]}),
         ("--quantized 3", {"--quantize": ["google"]}),
@@ -64,7 +66,17 @@ def test_a_flag_becomes_what_it_means(folder: Path, meant: Meant, flags: str, op
 
 @pytest.mark.parametrize(
     "flags",
-    ["--local_rank 0", "--ema", "--nosave", "--bucket b", "--shortcut_way 1", "-pt", "--KDstr -1", "--prune -1"],
+    [
+        "--local_rank 0",
+        "--ema",
+        "--nosave",
+        "--bucket b",
+        "--shortcut_way 1",
+        "-pt",
+        "--KDstr -1",
+        "--prune -1",
+        "-sr --s 0",
+    ],
 )
 def test_a_flag_without_effect_changes_nothing(meant: Meant, flags: str) -> None:
     assert meant(train, BASE + flags).commands == meant(train, BASE).commands
@@ -78,7 +90,7 @@ def test_a_flag_without_effect_changes_nothing(meant: Meant, flags: str) -> None
         ("--quantized 3", "--quantized 3: google, as the documents' example has it"),
         ("--BN_Flod", "--quantized 1 is meant"),
         ("--t_cfg yolov3.cfg --t_weights t.weights", "--t_weights without --KDstr: --KDstr 1"),
-        ("--img-size 320 640", "--img-size 320 640: batches come in these sizes"),
+        ("--img-size 320 640", "--img-size 320 640: trained at sizes from the first to the second"),
         ("--device 0,1", "cuda:0 alone is used; torchrun"),
         ("--nosave", "--nosave has no effect"),
         ("--shortcut_way 2", "--shortcut_way has no effect"),

@@ -157,7 +157,7 @@ def _notes(kind: Kind, given: Namespace) -> Iterator[str]:
         "--layer_keep": given.layer_keep is not None and not kind.keeps,
         "--delta": getattr(given, "delta", None) is not None,
     }
-    yield from (f"{flag} has no effect on {kind.method} pruning" for flag, given in without_effect.items() if given)
+    yield from (f"{flag} has no effect on {kind.method} pruning" for flag, holds in without_effect.items() if holds)
 
 
 def _script(kind: Kind) -> Script:

@@ -37,7 +37,6 @@ _OPTIONS = {
     "model.weights": "--weights",
     "data.data": "--data",
     "data.size": "--size",
-    "data.single_class": "--single-class",
     "train.epochs": "--epochs",
     "train.batch": "--batch",
     "sparsity.strength": "--sparsity",
@@ -108,12 +107,12 @@ def settings_of(given: Namespace) -> Settings:
     Raises:
         RecipeError: sizes are no sizes, or a strategy has no teacher.
     """
-    settings: Settings = {
+    settings: dict[str, str | int | float | bool | None] = {
         "model.cfg": given.cfg,
         "model.weights": given.weights,
         "data.data": given.data,
         "train.epochs": given.epochs,
-        "train.batch": given.batch_size or 0,
+        "train.batch": given.batch_size,
         "train.precision": given.precision,
         "device": find_device(given.device).value,
         **_sizes(given),
@@ -127,7 +126,7 @@ def settings_of(given: Namespace) -> Settings:
         settings["train.eval_every"] = given.epochs
     if given.adam:
         settings["train.optimizer"] = "adam"
-    return {key: value for key, value in settings.items() if value not in ("", 0)}
+    return {key: value for key, value in settings.items() if value is not None and value is not False and value != ""}
 
 
 def recipe_path(given: Namespace) -> Path:
@@ -182,7 +181,7 @@ def _sizes(given: Namespace) -> Settings:
     if least > most:
         raise RecipeError(f"--img-size {_joined(sizes)}: expected the smaller size first")
     if least == most:
-        return {"data.size": sizes[-1], **spread}
+        return {"data.size": most, **spread}
     middle = round((least + most) / 2 / STRIDE) * STRIDE
     return {"data.size": middle, "data.loader.multi_scale": round((most - least) / (most + least), 3)}
 
@@ -195,7 +194,7 @@ def _sparsity(given: Namespace) -> Settings:
 
 
 def _is_sparse(given: Namespace) -> bool:
-    return given.sr or given.s is not None or given.prune >= 0
+    return given.s != 0 and (given.sr or given.s is not None or given.prune >= 0)
 
 
 def _teacher(given: Namespace) -> Settings:
@@ -232,7 +231,10 @@ def _notes(given: Namespace) -> Iterator[str]:
 def _conditions(given: Namespace) -> Iterable[tuple[object, str]]:
     sizes = given.img_size or []
     yield given.pretrain and not given.weights, "-pt without --weights: training starts from random weights"
-    yield len(set(sizes[:2])) > 1, f"--img-size {_joined(sizes)}: batches come in these sizes, tested is the middle one"
+    yield (
+        len(set(sizes)) > 1,
+        f"--img-size {_joined(sizes)}: trained at sizes from the first to the second, measured at their middle",
+    )
     yield (
         _is_sparse(given) and not given.sr,
         "--s and --prune without -sr: sparse training, as the second document has it (the old code trained dense)",

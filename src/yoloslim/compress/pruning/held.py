@@ -74,7 +74,7 @@ def check_floors(ranking: Ranking, percent: float) -> None:
     """Makes sure that a percent leaves every layer its floor by itself.
 
     Raises:
-        PlanError: it does not; names the first such layer, and the highest percent that does.
+        PlanError: it does not; names the first such layer, and the highest whole percent that does.
     """
     held = _held_by_floor(ranking, percent)
     if not len(held):

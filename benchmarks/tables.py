@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from cells import Cell, Report, Table, map50
 from table_distillation import CELLS, FINGERS
+from table_originals import originals
 from table_pruning import pruning
+from table_quantization import quantization
 from table_training import training
 
 WEIGHTS = "${YOLOSLIM_TEST_DATA}/weights"
@@ -74,34 +76,7 @@ def first() -> Table:
     return Table("first", title, "data set, input", tuple(JOURNEYS), STAGES, tuple(cells))
 
 
-TRAINED = ("float", "8 bits, ranges measured", "8 bits, trained")
-KINDS = {"dense": "--set prune.percent=0.0 --set sparsity.epochs=0 --set finetune.epochs=0", "pruned": ""}
-
-
-def quantized_cell(row: str, kind: str, column: str) -> Cell:
-    """Shows a recipe of the examples, dense or pruned, before and after it comes to integers."""
-    recipe, mode = JOURNEYS[row], "ptq" if column == TRAINED[1] else "qat"
-    options = f"{KINDS[kind]} --set quantize.mode={mode} --set quantize.epochs=10 --out run"
-    if kind == "dense":
-        options = f"--set prune.target= {options}"
-
-    def text(report: Report) -> str:
-        stages = {found["name"]: found["map50"] for found in report["stages"]}
-        before = stages["dense" if kind == "dense" else "finetuned"]
-        return f"{before if column == TRAINED[0] else stages['quantized']:.3f}"
-
-    command = f"yoloslim compress examples/{recipe}.toml {options}"
-    return Cell(f"{recipe}-{kind}-{mode}", f"{row}, {kind}", column, (command,), ("stages",), text)
-
-
-def quantization() -> Table:
-    """Networks that are trained with rounding, dense and pruned."""
-    cells = [quantized_cell(row, kind, column) for row in JOURNEYS for kind in KINDS for column in TRAINED]
-    rows = tuple(dict.fromkeys(cell.row for cell in cells))
-    title = "AP50 on the test pictures in float and on 8-bit integers, YOLOv3-tiny from its COCO weights"
-    return Table("quantization", title, "data set, input", rows, TRAINED, tuple(cells))
-
-
 TABLES: Mapping[str, Table] = {
-    table.name: table for table in (prune_coco128(), first(), training(), pruning(), quantization(), FINGERS, CELLS)
+    table.name: table
+    for table in (prune_coco128(), first(), training(), pruning(), quantization(), originals(), FINGERS, CELLS)
 }

@@ -90,3 +90,14 @@ def test_what_was_suppressed_suppresses_nothing() -> None:
 
 def test_nothing_in_gives_nothing_out() -> None:
     assert len(suppress(Detections.empty(), 0.5, 100)) == 0
+
+
+def test_groups_may_stand_for_the_classes() -> None:
+    found = scene(300)
+    one = np.zeros(len(found), np.int64)
+    as_one_class = suppress(Detections(found.boxes, found.scores, one), 0.3, 100)
+
+    kept = suppress(found, 0.3, 100, one)
+
+    assert kept.boxes.tolist() == as_one_class.boxes.tolist()
+    assert len(set(kept.class_ids.tolist())) == 3

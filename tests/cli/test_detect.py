@@ -169,3 +169,24 @@ def test_a_source_without_a_picture_is_refused(
 
     assert expected in refused("detect", *tiny, "--source", source, "--out", "drawn")
     assert not (tmp_path / "drawn").exists()
+
+
+def test_classes_are_chosen_and_may_compete(run: Any, tiny: tuple[object, ...], pictures: Path) -> None:
+    wanted = (*tiny, "--source", pictures / "0.png", "--no-save", "--conf", 0.25, "--iou", 0.1)
+
+    def found(*options: object) -> list[dict[str, Any]]:
+        return run("detect", *wanted, *options).json["images"][0]["detections"]
+
+    every, second, competing = found(), found("--only", "1"), found("--agnostic")
+
+    assert {box["class_id"] for box in every} == {0, 1}
+    assert {box["class_id"] for box in second} == {1}
+    assert 0 < len(competing) < len(every)
+    assert {box["class_id"] for box in competing} <= {0, 1}
+
+
+@pytest.mark.parametrize(("only", "message"), [("2", "expected class ids from 0 to 1"), ("a", "such as 0,2")])
+def test_classes_that_there_are_not_are_refused(
+    refused: Any, tiny: tuple[object, ...], pictures: Path, only: str, message: str
+) -> None:
+    assert message in refused("detect", *tiny, "--source", pictures, "--only", only)

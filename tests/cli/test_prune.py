@@ -175,6 +175,8 @@ def test_a_difference_that_is_no_rounding_stops_with_1_and_writes_nothing(
         (["--percent", 0.5, "--only", "99*"], "only=99*: no layer with weights is named so"),
         (["--percent", 0.5, "--measure", "abacus"], "latency by 'abacus': expected one of torch, onnxruntime"),
         (["--percent", 0.5, "--round", 999999], "percent 0.5 removes nothing: a multiple of 999999 channels holds"),
+        (["--target", "params=0.5", "--strict"], "--strict is for --percent, found none"),
+        (["--percent", 0.99, "--strict"], "percent 0.99 is too high for this network: it would not leave 1% of 0"),
         (["--classes", "keep=0,1"], "classes keep=0,1: all 2 classes are kept as they are; leave some out"),
         (["--classes", "1,2"], "classes 1,2: expected keep=ID,ID,... such as keep=0,2"),
         (["--classes", "keep=0,2"], "classes keep=0,2: expected each id once, from 0 to 1"),

@@ -27,7 +27,8 @@ LINES = (
     {"export", "runtime"},
     {"report"},
     {"recipes"},
-    {"cli", "compat"},
+    {"cli"},
+    {"compat"},
     {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LINES) for part in parts}

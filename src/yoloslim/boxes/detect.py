@@ -26,6 +26,8 @@ class DetectSettings:
         max_detections: most detections of one picture, all classes together.
         clip: cut boxes at the border of the picture. Costs AP on truths that were not cut the same way.
         single_class: every class counts as the first, so that one object gives one detection whatever its classes.
+        classes: the class ids that count; empty for all.
+        agnostic: detections of different classes compete as those of one do; each keeps its own.
 
     Raises:
         RecipeError: a value is out of its range.
@@ -36,6 +38,8 @@ class DetectSettings:
     max_detections: int = 100
     clip: bool = False
     single_class: bool = False
+    classes: tuple[int, ...] = ()
+    agnostic: bool = False
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
@@ -63,9 +67,12 @@ def detections_of(
     """
     heads = [decode(head_map, yolo, size, settings.conf) for head_map, yolo in zip(head_maps, yolos, strict=True)]
     candidates = _joined(heads)
+    if settings.classes:
+        candidates = candidates.take(np.isin(candidates.class_ids, settings.classes))
     if settings.single_class:
         candidates = replace(candidates, class_ids=np.zeros_like(candidates.class_ids))
-    found = suppress(candidates, settings.iou, settings.max_detections)
+    groups = np.zeros_like(candidates.class_ids) if settings.agnostic else candidates.class_ids
+    found = suppress(candidates, settings.iou, settings.max_detections, groups)
     boxes = placement.to_picture(found.boxes)
     if settings.clip:
         boxes = np.clip(boxes, 0, np.array([placement.width, placement.height] * 2, np.float32))

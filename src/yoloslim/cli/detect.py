@@ -56,6 +56,8 @@ def detect(
     out: OutFolder = None,
     save: Annotated[bool, typer.Option("--save/--no-save", help="Write pictures and videos with boxes.")] = True,
     clip: Clip = False,
+    only: Annotated[str, typer.Option(metavar="ID,ID", help="Classes to find; default: all.")] = "",
+    agnostic: Annotated[bool, typer.Option("--agnostic", help="Classes compete: the lesser of any two goes.")] = False,
 ) -> Result:
     """Find objects in pictures and videos."""
     from yoloslim.boxes.detect import DetectSettings
@@ -68,8 +70,9 @@ def detect(
     sources = find_sources(source)
     every = (*sources.pictures, *sources.videos)
     drawn = DrawnFiles(output_folder(out, "detect", Path(source).stem), every) if save else None
-    settings = DetectSettings(conf, iou, clip=clip)
+    settings = DetectSettings(conf, iou, clip=clip, classes=_class_ids(only), agnostic=agnostic)
     detector, known, _ = open_detector(session, weights, cfg, size, resize, settings, trust=trust, backend=backend)
+    _check_classes(settings.classes, detector.yolos[0].classes)
     run = _Run(session, detector, class_names(names, known, detector.yolos[0].classes), drawn)
     run.take(sources.pictures, run.picture)
     run.take(sources.videos, run.video)
@@ -77,6 +80,23 @@ def detect(
     told = tell_problems(run.problems)
     run.finish()
     return {"images": run.images, "videos": run.videos, "problems": told}
+
+
+def _class_ids(text: str) -> tuple[int, ...]:
+    from yoloslim.errors import RecipeError
+
+    words = [word.strip() for word in text.split(",") if text]
+    if not all(word.isdecimal() for word in words):
+        raise RecipeError(f"--only {text}: expected class ids such as 0,2")
+    return tuple(map(int, words))
+
+
+def _check_classes(ids: Sequence[int], count: int) -> None:
+    from yoloslim.errors import RecipeError
+
+    unknown = [index for index in ids if index >= count]
+    if unknown:
+        raise RecipeError(f"--only {unknown[0]}: expected class ids from 0 to {count - 1}")
 
 
 class _Run:

@@ -67,6 +67,9 @@ def prune(
         list[str] | None,
         typer.Option(metavar="RULE", help="Lanes that stay: shortcut, upsample, spp ..., none; repeatable."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a percent that leaves a layer less than its floor.")
+    ] = False,
     only: Annotated[str, typer.Option(metavar="PATTERN", help="Only layers whose names match, as 00*_conv*.")] = "*",
     round_to: Annotated[
         int | None,
@@ -110,8 +113,9 @@ def prune(
     from yoloslim.cli.outputs import output_folder
     from yoloslim.cli.pruning import Inputs, finish_pruning, open_job
     from yoloslim.cli.sweep import run_sweep
+    from yoloslim.compress.pruning.held import check_floors
     from yoloslim.recipes.latency import check_backend
-    from yoloslim.recipes.prune import check_table
+    from yoloslim.recipes.prune import check_table, ranking_of
     from yoloslim.recipes.schema import PruneTable
 
     table = PruneTable(
@@ -132,6 +136,8 @@ def prune(
         pictures=pictures,
         candidates=candidates,
     )
+    if strict and percent is None:
+        raise RecipeError("--strict is for --percent, found none: leave it out, or add --percent")
     table = _checked(table, plan, classes, sweep=sweep, has_data=bool(data))
     check_table(table)
     for backend in measure or ():
@@ -139,6 +145,8 @@ def prune(
     folder = output_folder(out, "prune", f"{weights.stem}-{'sweep' if sweep else 'pruned'}")
     inputs = Inputs(weights, cfg, trust, data, split, classes, size, resize, batch, single_class)
     job = open_job(session, inputs, table)
+    if strict:
+        check_floors(ranking_of(job.model.network, table, seed=session.seed, evidence=job.evidence), percent or 0.0)
     if sweep:
         return run_sweep(session, job, table, tuple(measure or ["torch"]), folder)
     return finish_pruning(session, job, table, plan, tuple(measure or []), folder)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.compress.pruning.methods import Ranking, choose
+from yoloslim.errors import PlanError
 
 _SHOWN = 3
 _STEP = 0.01  # of the percents that are tried
@@ -67,6 +68,29 @@ def shortfall(ranking: Ranking, percent: float) -> Shortfall | None:
     holds = tuple(Hold(reason, node, count) for (reason, node), count in held.most_common(_SHOWN))
     most = _removed(ranking, choose(ranking, 1.0).rounded) / int(ranking.removable.sum())
     return Shortfall(asked, removed, holds, _highest(ranking, percent), most)
+
+
+def check_floors(ranking: Ranking, percent: float) -> None:
+    """Makes sure that a percent leaves every layer its floor by itself.
+
+    Raises:
+        PlanError: it does not; names the first such layer, and the highest whole percent that does.
+    """
+    held = _held_by_floor(ranking, percent)
+    if not len(held):
+        return
+    node = ranking.writing[ranking.layers[held[0]]]
+    tried = (number / 100 for number in range(int(percent * 100), 0, -1))
+    works = next((share for share in tried if not len(_held_by_floor(ranking, share))), 0.0)
+    least = f"{ranking.settings.min_keep:.0%} of" if ranking.settings.min_keep else "a channel in"
+    text = f"percent {percent:g} is too high for this network: it would not leave {least} {node}"
+    raise PlanError(f"{text}; the highest percent that works is {works:g}")
+
+
+def _held_by_floor(ranking: Ranking, percent: float) -> NDArray[np.int64]:
+    """Lanes that a percent would remove, and the floor of their layer does not."""
+    choice = choose(ranking, percent)
+    return np.flatnonzero(choice.floored & ~choice.selected & (ranking.layers >= 0))
 
 
 def _highest(ranking: Ranking, percent: float) -> float:

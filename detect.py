@@ -1,0 +1,3 @@
+from yoloslim.compat.detect import detect
+
+detect.run(__name__)

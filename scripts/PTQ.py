@@ -1,0 +1,3 @@
+from yoloslim.compat.ptq import ptq
+
+ptq.run(__name__)

@@ -1,0 +1,3 @@
+from yoloslim.compat.model import convert
+
+convert.run(__name__)

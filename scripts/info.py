@@ -1,0 +1,3 @@
+from yoloslim.compat.model import info
+
+info.run(__name__)

@@ -1,0 +1,3 @@
+from yoloslim.compat.prune import SCRIPTS
+
+SCRIPTS["layer_channel_regular_prune"].run(__name__)

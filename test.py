@@ -1,0 +1,3 @@
+from yoloslim.compat.test import test
+
+test.run(__name__)

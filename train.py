@@ -1,0 +1,3 @@
+from yoloslim.compat.train import train
+
+train.run(__name__)

@@ -180,8 +180,12 @@ def plan_of(network: Network, table: PruneTable, *, seed: int = 0, evidence: Evi
     """
     ranking = ranking_of(network, table, seed=seed, evidence=evidence)
     if ranking.method.over == "random" and evidence is not None:
-        return _best(network, table, _candidates(network, table, ranking, evidence), evidence)
-    return _planned(network, table, ranking, evidence)
+        found = _best(network, table, _candidates(network, table, ranking, evidence), evidence)
+    else:
+        found = _planned(network, table, ranking, evidence)
+    if found.shortfall is not None and not found.shortfall.removed:
+        raise PlanError(_nothing_goes(table.percent or 0.0, found.shortfall))
+    return found
 
 
 def ranking_of(network: Network, table: PruneTable, *, seed: int = 0, evidence: Evidence | None = None) -> Ranking:
@@ -265,10 +269,7 @@ def _channel_scores(network: Network, method: Method, seed: int, evidence: Evide
 def _planned(network: Network, table: PruneTable, ranking: Ranking, evidence: Evidence | None) -> Planned:
     if not table.target:
         percent = table.percent or 0.0
-        short = shortfall(ranking, percent)
-        if short is not None and not short.removed:
-            raise PlanError(_nothing_goes(percent, short))
-        return Planned(plan_at(ranking, percent), short)
+        return Planned(plan_at(ranking, percent), shortfall(ranking, percent))
     reached = _reached(network, parse_target(table.target), ranking, evidence)
     return Planned(reached.plan, note=reached.note)
 

@@ -197,7 +197,8 @@ def test_info_says_what_the_weights_lack(run: Any, tiny: tuple[object, ...]) -> 
     assert outcome.err.startswith("warning: weights for layers 0 to 2 of 8 are loaded")
 
 
-def test_info_tells_of_shared_weights_and_of_blur(run: Any, tmp_path: Path) -> None:
+def test_info_tells_of_shared_weights_and_of_blur(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     conv = "[convolutional]\nfilters=3\nsize=3\npad=1\nactivation=leaky\n"
     net = "[net]\nwidth=32\nheight=32\n"
     (tmp_path / "a.cfg").write_text(f"{net}{conv}{conv}share_index=0\n{conv}stride=2\nantialiasing=1\n")

@@ -106,7 +106,7 @@ def test_a_gaussian_head_has_the_loss_of_a_plain_one_and_the_surprise() -> None:
     raw = head_map()
     plain = raw[..., [0, 2, 4, 6, 8, 9, 10, 11]]
     values, boxes, matches = matched(raw)
-    settings = LossSettings(anchor_threshold=0.2)
+    settings = LossSettings(assignment="threshold", anchor_threshold=0.2)
 
     ours = detection_loss([raw], TARGETS, [YOLO], SIZE, settings)
     theirs = detection_loss([plain], TARGETS, [replace(YOLO, gaussian=False)], SIZE, settings)

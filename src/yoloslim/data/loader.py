@@ -7,6 +7,7 @@ A key says all: epoch, draw and size; so worker processes that outlive an epoch 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -239,11 +240,12 @@ def training_loader(
 
     Args:
         batch: pictures in a batch, 1 or more.
-        workers: processes that make samples, kept from epoch to epoch; with 0 this process does. The batches are the
-            same.
+        workers: processes that make samples, no more than there are cores, kept from epoch to epoch; with 0 this
+            process does. The batches are the same.
         share: the part of this process, where several train one network.
     """
     sampler = EpochBatches(training_set.draws, training_set.picture_sizes, training_set.sizes, batch, share)
+    workers = min(workers, _cores())
     batches = data.DataLoader(
         training_set,
         batch_sampler=sampler,
@@ -255,6 +257,11 @@ def training_loader(
         generator=torch.Generator(),  # of its own: the global one is left as it is
     )
     return TrainingLoader(training_set, sampler, batches)
+
+
+def _cores() -> int:
+    """Gives the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

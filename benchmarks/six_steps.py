@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+EPOCHS = 10
+"""Of each training, as in recipes/six_steps.toml."""
+
 STEPS = {"dense": "dense", "sparse": "sparse", "pruned": "pruned", "distilled": "finetuned", "quantized": "quantized"}
 """Steps of the script, and the stages of ``compress`` that they are."""
 
@@ -23,7 +26,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
     args = parser.parse_args()
     script = ["bash", str(ROOT / "examples" / "originals.sh")]
-    subprocess.run(script, env={"PYTHON": sys.executable, **os.environ}, check=True)
+    subprocess.run(script, env={**os.environ, "PYTHON": sys.executable, "EPOCHS": str(EPOCHS)}, check=True)
     stages = [{"name": stage, "map50": map50(Path(f"{step}.json"))} for step, stage in STEPS.items()]
     args.json.write_text(json.dumps({"stages": stages}, indent=1) + "\n")
 

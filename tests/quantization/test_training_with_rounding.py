@@ -15,6 +15,7 @@ import torch
 
 from yoloslim.cli import main
 from yoloslim.compress.quantization.network import QuantizedNetwork
+from yoloslim.compress.quantization.spec import SCHEMES
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
@@ -131,7 +132,18 @@ CFG = "\n".join(
 
 @pytest.mark.medium
 @pytest.mark.parametrize(
-    "options", [[], ["--no-fold-bn"], ["--for", "openvino", "--weight-bits", 6], ["--power-of-two"]]
+    "options",
+    [
+        ["google"],
+        ["google", "--no-fold-bn"],
+        ["google", "--for", "openvino", "--weight-bits", 6],
+        ["google", "--power-of-two"],
+        ["dorefa"],
+        ["dorefa", "--weight-bits", 3, "--activation-bits", 4],
+        ["lsq", "--weight-bits", 2, "--activation-bits", 2, "--ends-at-8"],
+        ["lsq", "--for", "fpga", "--rounding", "half_even"],
+    ],
+    ids=lambda options: " ".join(map(str, options)),
 )
 def test_a_trained_checkpoint_is_used_with_no_flag(run: Any, data: Path, options: list[object]) -> None:
     Path("my.cfg").write_text(CFG)
@@ -145,7 +157,6 @@ def test_a_trained_checkpoint_is_used_with_no_flag(run: Any, data: Path, options
         2,
         *ALONE,
         "--quantize",
-        "google",
         *options,
         "--out",
         "run",
@@ -163,9 +174,12 @@ def test_a_trained_checkpoint_is_used_with_no_flag(run: Any, data: Path, options
 
 
 @pytest.mark.medium
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(run: Any, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(
+    run: Any, data: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
     Path("my.cfg").write_text(CFG)
-    options = ["train", "--cfg", "my.cfg", "--data", data, "--epochs", 5, "--batch", 4, "--quantize", "google", *ALONE]
+    options = ["train", "--cfg", "my.cfg", "--data", data, "--epochs", 5, "--batch", 4, "--quantize", scheme, *ALONE]
     run(*options, "--out", "whole")
 
     class Stopped(Exception):

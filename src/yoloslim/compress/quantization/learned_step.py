@@ -1,0 +1,66 @@
+"""Quantizers whose scale is learned with the weights (Esser et al., 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from yoloslim.compress.quantization.codes import SMALLEST_SCALE, Grid, grid_of, learned_step
+from yoloslim.compress.quantization.fake_quantizer import Quantizer
+from yoloslim.compress.quantization.spec import QuantSpec
+
+
+class StepQuantizer(Quantizer):
+    """Rounds by a scale that is a parameter; its zero point is that of the first range.
+
+    Args:
+        steps: how many scales: 1, or one for each slice along the axis.
+
+    Attributes:
+        step: the scales, shape (steps,); nan before calibration. Powers of two are the nearest to them.
+        zero_point: the codes of 0, the same shape.
+    """
+
+    zero_point: Tensor
+
+    def __init__(self, spec: QuantSpec, steps: int = 1) -> None:
+        super().__init__(spec)
+        self.step = nn.Parameter(torch.full((steps,), float("nan")))
+        self.register_buffer("zero_point", torch.zeros(steps))
+
+    def grid(self) -> Grid:
+        """Gives what its codes stand for; gradients pass to the step."""
+        scale = self.step.abs().clamp(min=SMALLEST_SCALE)
+        if self.spec.scale == "power_of_two":
+            nearest = torch.exp2(torch.round(torch.log2(scale.detach())))
+            scale = scale + (nearest - scale).detach()  # exact: they are less than a factor of two apart
+        shape = () if self.spec.axis is None else (-1,)
+        return Grid(scale.view(shape), self.zero_point.view(shape))
+
+    def forward(self, x: Tensor, member: int = 0) -> Tensor:
+        """Gives the rounded tensor, shape (B, ...); one picture has so many features that learn its scale."""
+        return learned_step(x, self.grid(), self.spec, x[0].numel())
+
+    @torch.no_grad()
+    def set_range(self, low: Tensor | float, high: Tensor | float) -> None:
+        """Sets the steps and zero points, in place, to those that cover a range."""
+        scale, zero_point = grid_of(torch.as_tensor(low), torch.as_tensor(high), self.spec)
+        self.step.copy_(scale)
+        self.zero_point.copy_(zero_point)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether all its steps are known."""
+        return bool(torch.isfinite(self.step).all())
+
+
+class WeightStepQuantizer(StepQuantizer):
+    """Rounds weights, shape (O, I, k, k), by one learned scale or one an output channel."""
+
+    def folded(self, weight: Tensor, factor: Tensor) -> tuple[Tensor, Grid]:
+        """Gives weights that do a batch-norm's work too, and what their codes stand for."""
+        return weight * factor, self.grid()
+
+    def rounded(self, weight: Tensor, grid: Grid) -> Tensor:
+        """Gives folded weights on a grid, which is that of ``folded`` or a coarser one."""
+        return learned_step(weight, grid, self.spec, weight.numel() // self.step.numel())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from yoloslim.compress.quantization.adaround import with_learned_rounding
 from yoloslim.compress.quantization.calibrate import calibrated
+from yoloslim.compress.quantization.codes import span
 from yoloslim.compress.quantization.correct_bias import with_corrected_biases
 from yoloslim.compress.quantization.equalize import equalized
 from yoloslim.compress.quantization.errors import layer_sqnr
@@ -119,7 +120,7 @@ def _codes_and_outputs(network: QuantizedNetwork, exact: Network, images: Tensor
     def see(name: str, x: Tensor) -> Tensor:
         if name in found and name in network.plan.edges:
             quantizer = network.scale(network.plan.edges[name])
-            found[name] = histogram(x.numpy(), float(quantizer.low.min()), float(quantizer.high.max()))
+            found[name] = histogram(x.numpy(), *span(quantizer.grid(), quantizer.spec))
         return x
 
     with torch.inference_mode():
@@ -129,8 +130,7 @@ def _codes_and_outputs(network: QuantizedNetwork, exact: Network, images: Tensor
 
 def _weight_histogram(conv: FoldedConv) -> Histogram:
     weight, _ = conv.folded()
-    low, high = (float(end) for end in (conv.rounded_weight.low.min(), conv.rounded_weight.high.max()))
-    return histogram(weight.detach().numpy(), low, high)
+    return histogram(weight.detach().numpy(), *span(conv.kernel().weight.grid, conv.rounded_weight.spec))
 
 
 def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ()) -> Placement:

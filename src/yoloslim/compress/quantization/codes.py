@@ -74,6 +74,12 @@ def from_codes(codes: Tensor, grid: Grid, spec: QuantSpec) -> Tensor:
     return (codes - zero_point) * scale
 
 
+def span(grid: Grid, spec: QuantSpec) -> tuple[float, float]:
+    """Gives the values of the lowest and of the highest code; over all slices, the outermost ones."""
+    low, high = ((code - grid.zero_point) * grid.scale for code in (spec.low, spec.high))
+    return float(low.min()), float(high.max())
+
+
 def rounded(x: Tensor, rounding: Rounding) -> Tensor:
     """Gives the nearest whole numbers."""
     if rounding == "half_even":

@@ -94,10 +94,10 @@ def place(graph: Graph, asked: Placement) -> QuantPlan:
     scales = {name: replace(activations, bits=wide.get(name, activations.bits)) for name in edges.values()}
     rounded = [node for node in graph if node.name in names and _is_rounded_before(node, target, coded)]
     before = {node.name: scales[edges[node.name]] for node in rounded}
+    if IMAGE in edges:
+        scales[edges[IMAGE]] = replace(target.image, scale=activations.scale, rounding=activations.rounding)
     plan = QuantPlan(asked.target, asked.scheme, scales, edges, before, kernels)
-    plan = _on_dorefa_codes(plan, graph, target) if asked.scheme == "dorefa" else plan
-    image = replace(target.image, scale=activations.scale, rounding=activations.rounding)
-    return replace(plan, scales={**plan.scales, **({edges[IMAGE]: image} if IMAGE in edges else {})})
+    return _on_dorefa_codes(plan, graph, target) if asked.scheme == "dorefa" else plan
 
 
 @singledispatch

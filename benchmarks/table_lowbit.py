@@ -33,9 +33,8 @@ class Way:
 
 
 def bits(scheme: str, count: int) -> str:
-    """Gives the options of a scheme with so many bits for weights and values; few start from ranges of least error."""
-    few = " --set quantize.observer=mse" if count < 8 else ""
-    return f"--quantize {scheme} --weight-bits {count} --activation-bits {count}{few}"
+    """Gives the options of a scheme with so many bits for weights and values."""
+    return f"--quantize {scheme} --weight-bits {count} --activation-bits {count}"
 
 
 WAYS = (

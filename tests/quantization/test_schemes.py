@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,11 +18,14 @@ from yoloslim.compress.quantization.fake_quantizer import Quantizer
 from yoloslim.compress.quantization.learned_step import StepQuantizer, WeightStepQuantizer
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, place
+from yoloslim.compress.quantization.plan import from_metadata, to_metadata
 from yoloslim.compress.quantization.schemes import WeightRounding, image_quantizer, map_quantizer, weight_quantizer
-from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec, Rounding
+from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec, Rounding, Scheme
 from yoloslim.compress.quantization.targets import TARGETS
-from yoloslim.errors import RecipeError, TargetError
+from yoloslim.errors import RecipeError, TargetError, WeightsError
 from yoloslim.graph.graph import Graph
+from yoloslim.recipes.quantize import quantize as quantize_network
+from yoloslim.recipes.schema import QuantizeTable
 
 CONVOLUTION = "[convolutional]\nfilters=8\nsize=3\npad=1\nbatch_normalize=1\nactivation={}"
 LEAKY, RELU, SIGMOID = (CONVOLUTION.format(name) for name in ("leaky", "relu", "logistic"))
@@ -304,7 +308,35 @@ def test_first_and_last_layers_have_eight_bits_where_asked_for(tiny: Callable[..
 
     assert [[spec.bits for spec in plan.kernels.values()] for plan in plans] == [[4, 4, 4, 4], [8, 4, 4, 8]]
     assert [[spec.bits for spec in plan.scales.values()] for plan in plans] == [[8, 4, 4, 4], [8, 4, 4, 8]]
-    assert [plan.before["002_convolutional"].bits for plan in plans] == [4, 8]
+    assert {spec.bits for plan in plans for spec in plan.before.values()} == {8}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_plan_of_any_scheme_is_read_back_as_it_was_written(tiny: Callable[..., Graph], scheme: Scheme) -> None:
+    graph = tiny(*SECTIONS)
+    plan = place(graph, Placement(scheme=scheme, weights=QuantSpec(4, symmetric=True, axis=0)))
+
+    assert from_metadata(json.loads(json.dumps(to_metadata(plan))), graph, "my.safetensors") == plan
+
+
+def test_a_scheme_that_is_not_known_is_refused(tiny: Callable[..., Graph]) -> None:
+    graph = tiny(LEAKY)
+    written = {**to_metadata(place(graph, Placement())), "scheme": "pact"}
+
+    with pytest.raises(WeightsError, match="its scheme is pact, known are google, dorefa, lsq; upgrade yoloslim"):
+        from_metadata(written, graph, "my.safetensors")
+
+
+@pytest.mark.parametrize("scheme", ["dorefa", "lsq"])
+def test_a_learned_scheme_without_training_is_refused(
+    tiny: Callable[..., Graph], random_network, scheme: Scheme
+) -> None:
+    table = QuantizeTable(scheme=scheme)
+
+    with pytest.raises(
+        RecipeError, match=f"scheme: {scheme} is learned: train --quantize {scheme}, mode = qat in a recipe"
+    ):
+        quantize_network(random_network(tiny(LEAKY)), table, [torch.zeros(1, 3, 16, 16)])
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

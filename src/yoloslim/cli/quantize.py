@@ -68,9 +68,9 @@ def quantize(
     rounding: Rounding = None,
     ends_at_8: EndsAt8 = False,
     observer: Annotated[
-        Literal["min-max", "moving-average", "percentile", "entropy", "mse"],
+        Literal["auto", "min-max", "moving-average", "percentile", "entropy", "mse"],
         typer.Option(help="From values to ranges."),
-    ] = "percentile",
+    ] = "auto",
     pictures: Annotated[
         int, typer.Option(metavar="N", callback=check_count, help="Training pictures that ranges are measured on.")
     ] = 128,

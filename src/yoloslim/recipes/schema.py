@@ -189,7 +189,7 @@ class QuantizeTable:
         scheme: ``google``: ranges are measured, and follow what training gives; ``lsq``: scales are learned;
             ``dorefa``: weights are squeezed, maps end at 0 and 10. The last two are for ``qat``.
         weight_bits: of a weight; the target's when 0.
-        activation_bits: of a value between layers; the target's when 0.
+        activation_bits: of a value between layers; the target's when 0, which sums before an activation always have.
         size_share: bytes of the weights, as a share of those in float; layers go to 4 bits until they fit. 0 for any.
         per_channel: whether the weights of each output channel have a scale of their own, not those of a layer one.
         symmetric: whether codes of values between layers lie around 0, not where their range does.
@@ -221,7 +221,7 @@ class QuantizeTable:
     rounding: Literal["", "half_even", "half_away"] = ""
     ends_at_8: bool = False
     fold_bn: bool = True
-    observer: Observer = "percentile"
+    observer: Observer = "auto"
     pictures: int = 128
     equalize: bool = True
     correct_bias: bool = False

@@ -93,7 +93,7 @@ def place(graph: Graph, asked: Placement) -> QuantPlan:
     wide = {edges[name]: target.activations.bits for node in ends for name in node.inputs}
     scales = {name: replace(activations, bits=wide.get(name, activations.bits)) for name in edges.values()}
     rounded = [node for node in graph if node.name in names and _is_rounded_before(node, target, coded)]
-    before = {node.name: scales[edges[node.name]] for node in rounded}
+    before = {node.name: replace(activations, bits=target.activations.bits) for node in rounded}
     if IMAGE in edges:
         scales[edges[IMAGE]] = replace(target.image, scale=activations.scale, rounding=activations.rounding)
     plan = QuantPlan(asked.target, asked.scheme, scales, edges, before, kernels)

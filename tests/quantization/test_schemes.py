@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from yoloslim.compress.quantization.codes import Grid, from_codes, to_codes
+from yoloslim.compress.quantization.codes import from_codes, to_codes
 from yoloslim.compress.quantization.dorefa import DorefaWeights, dorefa_maps, dorefa_weights
 from yoloslim.compress.quantization.fake_quantizer import Quantizer
 from yoloslim.compress.quantization.learned_step import StepQuantizer, WeightStepQuantizer
@@ -218,16 +218,13 @@ def test_codes_reproduce_forward(scheme: str, bits: int, rounding: Rounding) -> 
     x = torch.cat([weights(), torch.arange(-48, 48).view(6, 4, 2, 2).repeat(1, 1, 1, 2)[:, :, :, :3] / 16], 2)
     for quantizer in quantizers(scheme, bits, rounding):
         quantizer.eval().set_range(-1.2, 1.5)
-        spec = quantizer.spec
-        if isinstance(quantizer, WeightRounding):
-            folded, grid = quantizer.folded(x, 1.5 * ones(x))
-            codes, found = to_codes(folded, grid, spec), quantizer.rounded(folded, grid)
-        else:
-            (codes, grid), found = quantizer.codes(x), quantizer(x)
+        spec, (codes, grid) = quantizer.spec, quantizer.codes(x)
 
         assert spec.low <= int(codes.min()) < int(codes.max()) <= spec.high
-        assert torch.equal(codes, codes.round())
-        assert torch.equal(from_codes(codes.float(), Grid(*grid), spec), found)
+        assert torch.equal(from_codes(codes.float(), grid, spec), quantizer(x))
+        if isinstance(quantizer, WeightRounding):
+            folded, grid = quantizer.folded(x, 1.5 * ones(x))
+            assert torch.equal(from_codes(to_codes(folded, grid, spec), grid, spec), quantizer.rounded(folded, grid))
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from yoloslim.compress.quantization.codes import SMALLEST_SCALE, Grid, fake_quantized, rounded
+from yoloslim.compress.quantization.codes import SMALLEST_SCALE, Codes, Grid, fake_quantized, rounded, to_codes
 from yoloslim.compress.quantization.fake_quantizer import Quantizer
 from yoloslim.compress.quantization.spec import QuantSpec
 
@@ -64,6 +64,15 @@ class DorefaWeights(Quantizer):
     def rounded(self, weight: Tensor, grid: Grid) -> Tensor:
         """Gives folded weights on a grid, which is that of ``folded`` or a coarser one."""
         return fake_quantized(weight, grid, self.spec)
+
+    def forward(self, x: Tensor, member: int = 0) -> Tensor:
+        """Gives weights on their levels, no batch-norm folded."""
+        return self.rounded(*self.folded(x, x.new_ones(len(x), 1, 1, 1)))
+
+    def codes(self, x: Tensor) -> Codes:
+        """Gives the whole numbers that ``forward`` rounds to."""
+        weight, grid = self.folded(x.detach(), x.new_ones(len(x), 1, 1, 1))
+        return Codes(to_codes(weight, grid, self.spec).to(torch.int32), grid)
 
     def _level(self, share: Tensor) -> Tensor:
         """The nearest code of a share of the largest, -1..1; in the paper levels are counted from the lowest on."""

@@ -57,6 +57,10 @@ class StepQuantizer(Quantizer):
 class WeightStepQuantizer(StepQuantizer):
     """Rounds weights, shape (O, I, k, k), by one learned scale or one an output channel."""
 
+    def forward(self, x: Tensor, member: int = 0) -> Tensor:
+        """Gives the rounded weights, no batch-norm folded."""
+        return self.rounded(x, self.grid())
+
     def folded(self, weight: Tensor, factor: Tensor) -> tuple[Tensor, Grid]:
         """Gives weights that do a batch-norm's work too, and what their codes stand for."""
         return weight * factor, self.grid()

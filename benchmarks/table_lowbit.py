@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from cells import RUNS, Cell, Reports, Table, hidden, map50
 from table_quantization import JOBS, STAGES, Job
 
-EPOCHS = 10
-"""Of the training with rounding."""
+EPOCHS = {8: 10, 4: 20, 2: 20}
+RATES = {8: 0.004, 4: 0.02, 2: 0.04}
+"""Of the training with rounding, by bits: few change more, and learn longer."""
 
-SETTINGS = f"--epochs {EPOCHS} --set train.learning_rate=0.004 --set train.eval_every={EPOCHS}"
 KIND = "pruned"
 FLOAT = "float"
 
@@ -33,8 +33,9 @@ class Way:
 
 
 def bits(scheme: str, count: int) -> str:
-    """Gives the options of a scheme with so many bits for weights and values."""
-    return f"--quantize {scheme} --weight-bits {count} --activation-bits {count}"
+    """Gives the options of a training by a scheme, with so many bits for weights and values."""
+    length = f"--epochs {EPOCHS[count]} --set train.eval_every={EPOCHS[count]} --set train.learning_rate={RATES[count]}"
+    return f"--quantize {scheme} --weight-bits {count} --activation-bits {count} {length}"
 
 
 WAYS = (
@@ -62,7 +63,7 @@ def cell_of(job: Job, way: Way) -> Cell:
     weights = f"--weights {RUNS}{job.recipe}/run/{STAGES[KIND]}/{job.recipe}.safetensors"
     commands: tuple[str, ...] = (f"yoloslim eval {weights} {job.options}",)
     if way.options:
-        training = f"yoloslim train {weights} {job.options} {way.options} {SETTINGS} --out run"
+        training = f"yoloslim train {weights} {job.options} {way.options} --out run"
         commands = (training, f"yoloslim eval --weights run/last.safetensors {job.options}")
     return Cell(f"{job.recipe}-{way.name}", way.title, job.title, commands, ("map50",), map50)
 

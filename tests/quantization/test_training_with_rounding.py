@@ -21,7 +21,7 @@ from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.recipes import quantized_training, train
-from yoloslim.recipes.quantized_training import check_trained, quantization_hooks, trainable
+from yoloslim.recipes.quantized_training import check_start, check_trained, quantization_hooks, trainable
 from yoloslim.recipes.schema import QuantizeTable
 from yoloslim.runtime.load import load
 
@@ -85,6 +85,14 @@ def test_batch_norm_is_trained_on_or_folded_for_good(tiny: Callable[..., Graph],
 def test_what_cannot_be_trained_with_is_told(table: QuantizeTable, settings: TrainSettings, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         check_trained(table, settings)
+
+
+def test_a_network_of_another_scheme_is_not_trained_on(tiny: Callable[..., Graph], quantize) -> None:
+    network = quantize(tiny(RELU))
+
+    check_start(network, QuantizeTable())
+    with pytest.raises(RecipeError, match="quantized by google already, asked for lsq: give the float weights"):
+        check_start(network, QuantizeTable(scheme="lsq"))
 
 
 @pytest.fixture

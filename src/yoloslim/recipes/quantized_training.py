@@ -47,6 +47,18 @@ def first_pictures(table: QuantizeTable) -> int:
     return min(table.pictures, _PICTURES)
 
 
+def check_start(network: Network, table: QuantizeTable) -> None:
+    """Makes sure that training can begin with a network.
+
+    Raises:
+        RecipeError: it is quantized by another scheme already.
+    """
+    if isinstance(network, QuantizedNetwork) and network.plan.scheme != table.scheme:
+        found = network.plan.scheme
+        text = f"the weights are quantized by {found} already, asked for {table.scheme}"
+        raise RecipeError(f"[quantize] scheme: {text}: give the float weights, or go on with {found}")
+
+
 def check_trained(table: QuantizeTable, settings: TrainSettings) -> None:
     """Makes sure that a table can be trained with.
 

@@ -25,7 +25,7 @@ class QuantSpec:
     """A set of codes: ``x`` is rounded to ``scale * (code - zero_point)``.
 
     Attributes:
-        bits: so many times two codes are used, 2 to 8; 32 for biases.
+        bits: ``2^bits`` codes are used, 2 to 8; 32 for biases.
         signed: whether codes lie around 0; else they begin at 0.
         symmetric: whether the zero point is 0; else it is chosen, so that the codes cover the range (affine).
         axis: along which every slice has a scale of its own; None for one scale.

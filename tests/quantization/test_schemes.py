@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from yoloslim.compress.quantization.codes import from_codes, to_codes
+from yoloslim.compress.quantization.codes import from_codes, grid_of, to_codes
 from yoloslim.compress.quantization.dorefa import DorefaWeights, dorefa_maps, dorefa_weights
-from yoloslim.compress.quantization.fake_quantizer import Quantizer
+from yoloslim.compress.quantization.fake_quantizer import Quantizer, extremes
 from yoloslim.compress.quantization.learned_step import StepQuantizer, WeightStepQuantizer
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, place
 from yoloslim.compress.quantization.plan import from_metadata, to_metadata
 from yoloslim.compress.quantization.schemes import WeightRounding, image_quantizer, map_quantizer, weight_quantizer
-from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec, Rounding, Scheme
+from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec, Rounding, Scale, Scheme
 from yoloslim.compress.quantization.targets import TARGETS
 from yoloslim.errors import RecipeError, TargetError, WeightsError
 from yoloslim.graph.graph import Graph
@@ -158,6 +158,22 @@ def test_a_learned_step_has_the_values_and_slopes_of_the_paper(bits: int, zero_p
     np.testing.assert_allclose(float(quantizer.step.grad), share * of_step.sum(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("scale", ["float", "power_of_two"])
+@pytest.mark.parametrize("axis", [None, 0])
+def test_batch_norm_scales_learned_steps_with_the_weights(axis: int | None, scale: Scale) -> None:
+    weight = weights()
+    factor = torch.tensor([2.0, -0.5, 1e-3, 1.0, -30.0, 4.0]).view(-1, 1, 1, 1)
+    spec = QuantSpec(4, symmetric=True, axis=axis, scale=scale)
+    quantizer = WeightStepQuantizer(spec, 6 if axis == 0 else 1)
+    low, high = extremes(weight * factor, spec)
+    quantizer.set_folded_range(low, high, factor)
+
+    grids = [quantizer.folded(weight, times * factor)[1] for times in (1, 2)]
+
+    torch.testing.assert_close(grids[0].scale.detach().view(-1), grid_of(low, high, spec).scale.view(-1))
+    torch.testing.assert_close(grids[1].scale, 2 * grids[0].scale)
+
+
 @pytest.mark.parametrize("axis", [None, 0])
 def test_every_channel_of_weights_learns_its_own_step(axis: int | None) -> None:
     weight = weights().double()
@@ -217,7 +233,8 @@ def quantizers(scheme: str, bits: int, rounding: Rounding) -> list[Quantizer | W
 def test_codes_reproduce_forward(scheme: str, bits: int, rounding: Rounding) -> None:
     x = torch.cat([weights(), torch.arange(-48, 48).view(6, 4, 2, 2).repeat(1, 1, 1, 2)[:, :, :, :3] / 16], 2)
     for quantizer in quantizers(scheme, bits, rounding):
-        quantizer.eval().set_range(-1.2, 1.5)
+        if not isinstance(quantizer, DorefaWeights):
+            quantizer.eval().set_range(-1.2, 1.5)
         spec, (codes, grid) = quantizer.spec, quantizer.codes(x)
 
         assert spec.low <= int(codes.min()) < int(codes.max()) <= spec.high

@@ -48,7 +48,7 @@ def calibrated(
         if conv.rounded_sum is not None:
             _calibrate(conv.rounded_sum, seen[name + _BEFORE], observer)
         weight, _ = conv.folded()
-        conv.rounded_weight.set_range(*weight_range(weight.detach(), conv.rounded_weight.spec))
+        conv.set_weight_range(*weight_range(weight.detach(), conv.rounded_weight.spec))
     return made
 
 

@@ -45,7 +45,7 @@ class DorefaWeights(Quantizer):
         """Whether its grid is known: always."""
         return True
 
-    def set_range(self, low: Tensor | float, high: Tensor | float) -> None:
+    def set_folded_range(self, low: Tensor, high: Tensor, factor: Tensor) -> None:
         """Changes nothing."""
 
     def folded(self, weight: Tensor, factor: Tensor) -> tuple[Tensor, Grid]:

@@ -138,6 +138,10 @@ class WeightQuantizer(RangeQuantizer):
             self._follow(weight.detach(), 0)
         return weight, self.grid()
 
+    def set_folded_range(self, low: Tensor, high: Tensor, factor: Tensor) -> None:
+        """Sets the ranges of folded weights, in place."""
+        self.set_range(low, high)
+
     def rounded(self, weight: Tensor, grid: Grid) -> Tensor:
         """Gives folded weights on a grid, which is that of ``folded`` or a coarser one."""
         return fake_quantized(weight, grid, self.spec)

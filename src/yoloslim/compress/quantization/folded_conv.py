@@ -97,6 +97,10 @@ class FoldedConv(ConvBlock):
         fold = self._fold()
         return self.conv.weight * fold.factor, fold.bias
 
+    def set_weight_range(self, low: Tensor, high: Tensor) -> None:
+        """Sets the grid of the weights, in place, to that of a range of the folded ones; shape (O,) or (1,)."""
+        self.rounded_weight.set_folded_range(low, high, self._fold().factor)
+
     def _fold(self) -> _Fold:
         if self.norm is None:
             return _Fold(self.conv.weight.new_ones(self.conv.out_channels, 1, 1, 1), cast(Tensor, self.conv.bias))

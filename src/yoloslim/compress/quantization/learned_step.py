@@ -30,7 +30,10 @@ class StepQuantizer(Quantizer):
 
     def grid(self) -> Grid:
         """Gives what its codes stand for; gradients pass to the step."""
-        scale = self.step.abs().clamp(min=SMALLEST_SCALE)
+        return self._grid_of(self.step.abs())
+
+    def _grid_of(self, scale: Tensor) -> Grid:
+        scale = scale.clamp(min=SMALLEST_SCALE)
         if self.spec.scale == "power_of_two":
             nearest = torch.exp2(torch.round(torch.log2(scale.detach())))
             scale = scale + (nearest - scale).detach()  # exact: they are less than a factor of two apart
@@ -55,7 +58,11 @@ class StepQuantizer(Quantizer):
 
 
 class WeightStepQuantizer(StepQuantizer):
-    """Rounds weights, shape (O, I, k, k), by one learned scale or one an output channel."""
+    """Rounds weights, shape (O, I, k, k), by one learned scale or one an output channel.
+
+    Steps are those of the weights themselves, and batch-norm scales them with the weights: learned on folded weights,
+    whose size is batch-norm's, they would jump where it is small.
+    """
 
     def forward(self, x: Tensor, member: int = 0) -> Tensor:
         """Gives the rounded weights, no batch-norm folded."""
@@ -63,8 +70,19 @@ class WeightStepQuantizer(StepQuantizer):
 
     def folded(self, weight: Tensor, factor: Tensor) -> tuple[Tensor, Grid]:
         """Gives weights that do a batch-norm's work too, and what their codes stand for."""
-        return weight * factor, self.grid()
+        return weight * factor, self._grid_of(self.step.abs() * self._unit(factor))
+
+    def set_folded_range(self, low: Tensor, high: Tensor, factor: Tensor) -> None:
+        """Sets the steps, in place, to those at which folded weights cover a range."""
+        self.set_range(low, high)
+        with torch.no_grad():
+            self.step.div_(self._unit(factor).clamp(min=SMALLEST_SCALE))
 
     def rounded(self, weight: Tensor, grid: Grid) -> Tensor:
         """Gives folded weights on a grid, which is that of ``folded`` or a coarser one."""
         return learned_step(weight, grid, self.spec, weight.numel() // self.step.numel())
+
+    def _unit(self, factor: Tensor) -> Tensor:
+        """What batch-norm makes of each step, of the largest where there is one alone."""
+        sizes = factor.detach().abs().flatten()
+        return sizes.amax().view(1) if self.spec.axis is None else sizes

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from cells import RUNS, Cell, Reports, Table, hidden, map50
 from table_quantization import JOBS, STAGES, Job
 
-EPOCHS = {8: 10, 4: 20, 2: 20}
-RATES = {8: 0.004, 4: 0.02, 2: 0.04}
-"""Of the training with rounding, by bits: few change more, and learn longer."""
+SHORT, LONG = (10, 0.004), (20, 0.02)
+"""Epochs and rate of the training. Few bits and DoReFa's ranges change a network more: they learn longer."""
 
 KIND = "pruned"
 FLOAT = "float"
@@ -34,7 +33,8 @@ class Way:
 
 def bits(scheme: str, count: int) -> str:
     """Gives the options of a training by a scheme, with so many bits for weights and values."""
-    length = f"--epochs {EPOCHS[count]} --set train.eval_every={EPOCHS[count]} --set train.learning_rate={RATES[count]}"
+    epochs, rate = LONG if count < 8 or scheme == "dorefa" else SHORT
+    length = f"--epochs {epochs} --set train.eval_every={epochs} --set train.learning_rate={rate}"
     return f"--quantize {scheme} --weight-bits {count} --activation-bits {count} {length}"
 
 

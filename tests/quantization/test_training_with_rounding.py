@@ -59,6 +59,23 @@ def test_ranges_are_frozen_before_statistics_and_that_of_the_image_always(
     assert seen == [(done, 0.1) for done in range(1, 11)]
 
 
+def test_a_learned_step_moves_by_a_fiftieth_of_itself_at_most(tiny: Callable[..., Graph], random_network) -> None:
+    network = trainable(random_network(tiny(RELU)), QuantizeTable(scheme="lsq"), noise(tiny(RELU)))
+    step = network.scale("000_convolutional").step
+    first = float(step.detach())
+    hooks = quantization_hooks(network, 10, Hooks())
+
+    found = []
+    hooks.on_start(0)
+    for done, moved in enumerate((1.001, -3.0, 50.0), 1):
+        with torch.no_grad():
+            step.mul_(moved)
+        hooks.after_step(done, 0.1)
+        found.append(float(step.detach()) / first)
+
+    assert found == pytest.approx([1.001, 1.001 * 0.98, 1.001 * 0.98 * 1.02])
+
+
 def test_a_run_that_goes_on_late_is_frozen_from_its_start(tiny: Callable[..., Graph], random_network) -> None:
     network = trainable(random_network(tiny(RELU)), QuantizeTable(), noise(tiny(RELU)))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
+from yoloslim.compress.quantization.learned_step import SteadySteps
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import place
 from yoloslim.engine.settings import TrainSettings
@@ -72,11 +73,12 @@ def check_trained(table: QuantizeTable, settings: TrainSettings) -> None:
 
 
 def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> Hooks:
-    """Gives ``watch`` with ranges and statistics frozen when their share of the steps is over.
+    """Gives ``watch`` with ranges and statistics frozen when their share of the steps is over, and scales held steady.
 
     Args:
         steps: of the whole training.
     """
+    scales = SteadySteps(network)
 
     def freeze(done: int) -> None:
         network.freeze_ranges(done >= RANGES_UNTIL * steps)
@@ -85,10 +87,12 @@ def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> H
 
     def on_start(done: int) -> None:
         freeze(done)
+        scales.remember()
         watch.on_start(done)
 
     def after_step(done: int, rate: float) -> None:
         freeze(done)
+        scales.limit()
         watch.after_step(done, rate)
 
     return replace(watch, on_start=on_start, after_step=after_step)

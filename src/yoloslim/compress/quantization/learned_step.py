@@ -9,6 +9,9 @@ from yoloslim.compress.quantization.codes import SMALLEST_SCALE, Grid, grid_of, 
 from yoloslim.compress.quantization.fake_quantizer import Quantizer
 from yoloslim.compress.quantization.spec import QuantSpec
 
+MOST_CHANGE = 0.02
+"""Share of itself that a learned step moves by at most, each time that the optimiser moves."""
+
 
 class StepQuantizer(Quantizer):
     """Rounds by a scale that is a parameter; its zero point is that of the first range.
@@ -55,6 +58,29 @@ class StepQuantizer(Quantizer):
     def is_calibrated(self) -> bool:
         """Whether all its steps are known."""
         return bool(torch.isfinite(self.step).all())
+
+
+class SteadySteps:
+    """Keeps learned steps from jumping: at rates that suit weights, those of 8 bits and of layers near a head would.
+
+    Args:
+        network: whose steps it watches.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._steps = [module.step for module in network.modules() if isinstance(module, StepQuantizer)]
+        self._last: list[Tensor] = []
+
+    def remember(self) -> None:
+        """Takes the steps as they are."""
+        self._last = [step.detach().clone() for step in self._steps]
+
+    @torch.no_grad()
+    def limit(self) -> None:
+        """Takes back, in place, what they moved by more than ``MOST_CHANGE`` of themselves since it was called last."""
+        for step, last in zip(self._steps, self._last, strict=True):
+            step.copy_(step.clamp(last * (1 - MOST_CHANGE), last * (1 + MOST_CHANGE)))
+        self.remember()
 
 
 class WeightStepQuantizer(StepQuantizer):

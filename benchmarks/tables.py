@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cells import Cell, Report, Table, map50
 from table_distillation import CELLS, FINGERS
+from table_lowbit import lowbit
 from table_originals import originals
 from table_pruning import pruning
 from table_quantization import quantization
@@ -78,5 +79,15 @@ def first() -> Table:
 
 TABLES: Mapping[str, Table] = {
     table.name: table
-    for table in (prune_coco128(), first(), training(), pruning(), quantization(), originals(), FINGERS, CELLS)
+    for table in (
+        prune_coco128(),
+        first(),
+        training(),
+        pruning(),
+        quantization(),
+        lowbit(),
+        originals(),
+        FINGERS,
+        CELLS,
+    )
 }

@@ -130,3 +130,33 @@ def test_a_checkpoint_whose_ranges_are_missing_is_refused(refused: Any, checkpoi
 
     message = refused("detect", "--weights", "bad.safetensors", "--source", pictures)
     assert "1 ranges are not known (scales.000_convolutional ...): expected a calibrated network" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--scheme", "lsq"), "scheme: lsq is learned: train --quantize lsq, mode = qat in a recipe"),
+        (("--rounding", "half_away"), "onnxruntime rounds half_even, asked for half_away: leave it out, or choose"),
+    ],
+)
+def test_what_is_not_for_a_network_without_training_or_its_target_is_refused(
+    run: Any, tiny: tuple[object, ...], data: Path, options: tuple[str, ...], message: str
+) -> None:
+    outcome = run("quantize", *tiny, "--data", data, *options)
+
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_published_weights_lose_little_at_powers_of_two(run: Any, weights_dir: Path, data_dir: Path) -> None:
+    weights = ("--cfg", "yolov3-tiny", "--weights", weights_dir / "yolov3-tiny.weights")
+    data = Path(__file__).resolve().parents[2] / "examples" / "coco128.yaml"
+
+    outcome = run("quantize", *weights, "--data", data, "--power-of-two", "--pictures", 32, "--quiet")
+
+    found = outcome.json["map50"]
+    assert found["before"] == pytest.approx(0.435, abs=0.005)
+    assert found["after"] > found["before"] - 0.015

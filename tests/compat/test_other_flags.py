@@ -124,7 +124,6 @@ def test_quantizing_without_training_takes_the_flags_of_a_test(meant: Meant) -> 
         "--cfg": ["my.cfg"],
         "--weights": ["my.weights"],
         "--data": ["data/hand.data"],
-        "--scheme": ["dorefa"],
         "--weight-bits": ["6"],
         "--activation-bits": ["4"],
         "--pictures": ["64"],
@@ -132,6 +131,7 @@ def test_quantizing_without_training_takes_the_flags_of_a_test(meant: Meant) -> 
         "--single-class": [],
     }
     assert "--augment has no effect" in found.notes
+    assert "--quantized 2: DoReFa is trained, by train.py" in found.notes
 
 
 def test_weights_are_converted_to_the_other_format(folder: Path, meant: Meant) -> None:

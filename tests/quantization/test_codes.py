@@ -143,6 +143,13 @@ def test_halves_are_rounded_to_even_or_away_from_zero() -> None:
     assert rounded(halves, "half_away").tolist() == [-3, -2, -1, 1, 2, 3]
 
 
+def test_what_is_just_below_a_half_or_large_and_odd_is_rounded_once() -> None:
+    x = torch.tensor([0.5 - 2**-25, -0.5 + 2**-25, 2.0**23 + 1, -(2.0**23) - 1])
+
+    for way in ("half_even", "half_away"):
+        assert rounded(x, way).tolist() == [0, 0, 2**23 + 1, -(2**23) - 1]
+
+
 def test_a_power_of_two_scale_is_the_nearest_one() -> None:
     spec = QuantSpec(symmetric=True, scale="power_of_two")
     highs = torch.tensor([127.0, 127 * 1.4, 127 * 1.42, 127 * 0.71, 127 * 0.70])

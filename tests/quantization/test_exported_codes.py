@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,7 +13,8 @@ from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.integers import integers_of
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, place
-from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec, Scheme
+from yoloslim.compress.quantization.targets import find_target
 from yoloslim.errors import TargetError
 from yoloslim.export.onnx import onnx_model
 from yoloslim.graph.graph import Graph
@@ -108,11 +110,48 @@ def test_below_eight_bits_values_are_clipped_before_their_codes(tiny: Callable[.
     assert found.holds, found
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("bits", [2, 3, 4, 7, 8])
+def test_each_layer_of_every_scheme_gives_the_codes_of_torch(
+    tiny: Callable[..., Graph], quantize, scheme: Scheme, bits: int
+) -> None:
+    asked = Placement("onnxruntime", scheme, QuantSpec(bits, symmetric=True, axis=0), QuantSpec(bits, signed=False))
+    network = quantize(tiny(*SECTIONS), asked)
+
+    found = layer_parity(network, noise(network.graph).numpy(), threads=1)
+
+    assert found.holds, found
+
+
+@pytest.mark.parametrize(("scheme", "widest"), [("google", 4), ("lsq", 4), ("dorefa", 3)])
+def test_weights_take_half_a_byte_where_their_codes_fit(tiny, quantize, scheme: Scheme, widest: int) -> None:
+    kinds = {}
+    for bits in (widest, widest + 1):
+        network = quantize(tiny(LEAKY), Placement("onnxruntime", scheme, QuantSpec(bits, symmetric=True, axis=0)))
+        kinds[bits] = {t.data_type for t in model_of(network).graph.initializer if t.name.endswith("l.weight")}
+
+    assert kinds == {widest: {onnx.TensorProto.INT4}, widest + 1: {onnx.TensorProto.INT8}}
+
+
+def test_halves_to_even_of_an_fpga_are_exported(tiny: Callable[..., Graph], quantize) -> None:
+    fpga = find_target("fpga")
+    weights, maps = (replace(spec, rounding="half_even") for spec in (fpga.weights, fpga.activations))
+    network = quantize(tiny(*SECTIONS), Placement("fpga", "google", weights, maps))
+    images = noise(network.graph)
+
+    found = run_once(model_of(network).SerializeToString(), {"images": images.numpy()}, optimised=False, threads=1)
+
+    with torch.no_grad():
+        np.testing.assert_array_equal(next(iter(found.values())), network(images)[0].numpy())
+
+
 def test_a_rounding_that_onnx_has_not_is_refused(tiny: Callable[..., Graph], random_network) -> None:
     network: Network = random_network(tiny(LEAKY))
     made = calibrated(network, place(network.graph, Placement("fpga")), [noise(network.graph)])
 
-    with pytest.raises(TargetError, match="ONNX rounds half_even, this network was quantized with half_away"):
+    with pytest.raises(
+        TargetError, match="this network was quantized with half_away: quantize it again with rounding half_even"
+    ):
         model_of(made)
 
 

@@ -116,7 +116,7 @@ def test_calibration_without_pictures_is_refused(tiny, random_network) -> None:
 def test_a_network_that_was_not_calibrated_is_refused(tiny, random_network) -> None:
     network = random_network(tiny(LEAKY))
 
-    with pytest.raises(WeightsError, match=r"net: 5 ranges are not known .*; run yoloslim quantize --data FILE"):
+    with pytest.raises(WeightsError, match=r"net: 4 ranges are not known .*; run yoloslim quantize --data FILE"):
         check_calibrated(quantized(network, place(network.graph, Placement())), "net")
 
 

@@ -12,9 +12,11 @@ from yoloslim.compress.quantization.equalize import equalized, free_stretches
 from yoloslim.compress.quantization.errors import layer_sqnr
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
 from yoloslim.compress.quantization.mixed import bits_within
+from yoloslim.compress.quantization.observers import OBSERVERS
 from yoloslim.compress.quantization.place import Placement, place
 from yoloslim.compress.quantization.sensitivity import fewest_in_float
 from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.statistics import Extremes, Histogram
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
@@ -179,3 +181,17 @@ def test_the_most_sensitive_layer_goes_to_float_first(tiny: Callable[..., Graph]
     assert found.kept == ("001_convolutional",)
     assert found.sensitivity["001_convolutional"] == pytest.approx(0.8)
     assert fewest_in_float(network, exact, accuracy, 0.7, remade).kept == ()
+
+
+def test_few_codes_are_for_the_least_squared_error_and_many_for_nearly_all_values() -> None:
+    extremes = Extremes()
+    values = torch.randn(20000, generator=torch.Generator().manual_seed(0))
+    extremes.add(values)
+    histogram = Histogram(extremes)
+    histogram.add(values)
+    seen = histogram.statistics("linear")
+
+    for bits, name in ((8, "percentile"), (7, "mse"), (2, "mse")):
+        spec = QuantSpec(bits)
+        assert OBSERVERS["auto"](seen, spec) == OBSERVERS[name](seen, spec)
+    assert OBSERVERS["auto"](seen, QuantSpec(2)).high < OBSERVERS["percentile"](seen, QuantSpec(2)).high

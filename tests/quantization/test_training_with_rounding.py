@@ -15,12 +15,13 @@ import torch
 
 from yoloslim.cli import main
 from yoloslim.compress.quantization.network import QuantizedNetwork
+from yoloslim.compress.quantization.spec import SCHEMES
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.recipes import quantized_training, train
-from yoloslim.recipes.quantized_training import check_trained, quantization_hooks, trainable
+from yoloslim.recipes.quantized_training import check_start, check_trained, quantization_hooks, trainable
 from yoloslim.recipes.schema import QuantizeTable
 from yoloslim.runtime.load import load
 
@@ -58,6 +59,23 @@ def test_ranges_are_frozen_before_statistics_and_that_of_the_image_always(
     assert seen == [(done, 0.1) for done in range(1, 11)]
 
 
+def test_a_learned_step_moves_by_a_fiftieth_of_itself_at_most(tiny: Callable[..., Graph], random_network) -> None:
+    network = trainable(random_network(tiny(RELU)), QuantizeTable(scheme="lsq"), noise(tiny(RELU)))
+    step = network.scale("000_convolutional").step
+    first = float(step.detach())
+    hooks = quantization_hooks(network, 10, Hooks())
+
+    found = []
+    hooks.on_start(0)
+    for done, moved in enumerate((1.001, -3.0, 50.0), 1):
+        with torch.no_grad():
+            step.mul_(moved)
+        hooks.after_step(done, 0.1)
+        found.append(float(step.detach()) / first)
+
+    assert found == pytest.approx([1.001, 1.001 * 0.98, 1.001 * 0.98 * 1.02])
+
+
 def test_a_run_that_goes_on_late_is_frozen_from_its_start(tiny: Callable[..., Graph], random_network) -> None:
     network = trainable(random_network(tiny(RELU)), QuantizeTable(), noise(tiny(RELU)))
 
@@ -84,6 +102,14 @@ def test_batch_norm_is_trained_on_or_folded_for_good(tiny: Callable[..., Graph],
 def test_what_cannot_be_trained_with_is_told(table: QuantizeTable, settings: TrainSettings, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         check_trained(table, settings)
+
+
+def test_a_network_of_another_scheme_is_not_trained_on(tiny: Callable[..., Graph], quantize) -> None:
+    network = quantize(tiny(RELU))
+
+    check_start(network, QuantizeTable())
+    with pytest.raises(RecipeError, match="quantized by google already, asked for lsq: give the float weights"):
+        check_start(network, QuantizeTable(scheme="lsq"))
 
 
 @pytest.fixture
@@ -131,7 +157,18 @@ CFG = "\n".join(
 
 @pytest.mark.medium
 @pytest.mark.parametrize(
-    "options", [[], ["--no-fold-bn"], ["--for", "openvino", "--weight-bits", 6], ["--power-of-two"]]
+    "options",
+    [
+        ["google"],
+        ["google", "--no-fold-bn"],
+        ["google", "--for", "openvino", "--weight-bits", 6],
+        ["google", "--power-of-two"],
+        ["dorefa"],
+        ["dorefa", "--weight-bits", 3, "--activation-bits", 4],
+        ["lsq", "--weight-bits", 2, "--activation-bits", 2, "--ends-at-8"],
+        ["lsq", "--for", "fpga", "--rounding", "half_even"],
+    ],
+    ids=lambda options: " ".join(map(str, options)),
 )
 def test_a_trained_checkpoint_is_used_with_no_flag(run: Any, data: Path, options: list[object]) -> None:
     Path("my.cfg").write_text(CFG)
@@ -145,7 +182,6 @@ def test_a_trained_checkpoint_is_used_with_no_flag(run: Any, data: Path, options
         2,
         *ALONE,
         "--quantize",
-        "google",
         *options,
         "--out",
         "run",
@@ -163,9 +199,12 @@ def test_a_trained_checkpoint_is_used_with_no_flag(run: Any, data: Path, options
 
 
 @pytest.mark.medium
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(run: Any, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(
+    run: Any, data: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
     Path("my.cfg").write_text(CFG)
-    options = ["train", "--cfg", "my.cfg", "--data", data, "--epochs", 5, "--batch", 4, "--quantize", "google", *ALONE]
+    options = ["train", "--cfg", "my.cfg", "--data", data, "--epochs", 5, "--batch", 4, "--quantize", scheme, *ALONE]
     run(*options, "--out", "whole")
 
     class Stopped(Exception):

@@ -38,6 +38,10 @@ ActivationBits = Annotated[
     int, typer.Option("--activation-bits", metavar="N", min=0, help="Bits of a value between layers, 2 to 8.")
 ]
 PowerOfTwo = Annotated[bool, typer.Option("--power-of-two", help="Scales that are powers of two.")]
+Rounding = Annotated[
+    Literal["half_even", "half_away"] | None, typer.Option(help="Of halves; default: the target's way.")
+]
+EndsAt8 = Annotated[bool, typer.Option("--ends-at-8", help="First and last layers have 8 bits.")]
 
 
 def quantize(
@@ -47,7 +51,9 @@ def quantize(
     cfg: Cfg = "",
     trust: Trust = False,
     target: Target = "onnxruntime",
-    scheme: Annotated[Literal["google"], typer.Option(help="How ranges come about.")] = "google",
+    scheme: Annotated[
+        Literal["google", "dorefa", "lsq"], typer.Option(help="What rounds; dorefa and lsq are for train --quantize.")
+    ] = "google",
     weight_bits: Bits = 0,
     activation_bits: ActivationBits = 0,
     size_share: Annotated[
@@ -59,10 +65,12 @@ def quantize(
     per_channel: Annotated[bool, typer.Option(help="A scale for the weights of each output channel.")] = True,
     symmetric: Annotated[bool, typer.Option("--symmetric", help="Codes between layers lie around 0.")] = False,
     power_of_two: PowerOfTwo = False,
+    rounding: Rounding = None,
+    ends_at_8: EndsAt8 = False,
     observer: Annotated[
-        Literal["min-max", "moving-average", "percentile", "entropy", "mse"],
+        Literal["auto", "min-max", "moving-average", "percentile", "entropy", "mse"],
         typer.Option(help="From values to ranges."),
-    ] = "percentile",
+    ] = "auto",
     pictures: Annotated[
         int, typer.Option(metavar="N", callback=check_count, help="Training pictures that ranges are measured on.")
     ] = 128,
@@ -112,6 +120,8 @@ def quantize(
         per_channel=per_channel,
         symmetric=symmetric,
         power_of_two=power_of_two,
+        rounding=rounding or "",
+        ends_at_8=ends_at_8,
         observer=observer,
         pictures=pictures,
         equalize=equalize,

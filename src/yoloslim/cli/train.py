@@ -69,7 +69,7 @@ def train(
         Literal["mean", "originals"] | None, typer.Option(help="Means, or the originals' sums and weights.")
     ] = None,
     quantize: Annotated[
-        Literal["google"] | None, typer.Option(help="Train with rounding to integers, by this scheme.")
+        Literal["google", "dorefa", "lsq"] | None, typer.Option(help="Train with rounding to integers, by this scheme.")
     ] = None,
     target: Annotated[Target | None, typer.Option("--for", help="What the integers are to run on.")] = None,
     weight_bits: Annotated[int | None, typer.Option(metavar="N", help="Bits of a weight, 2 to 8.")] = None,
@@ -77,6 +77,10 @@ def train(
         int | None, typer.Option("--activation-bits", metavar="N", help="Bits of a value between layers, 2 to 8.")
     ] = None,
     power_of_two: Annotated[bool, typer.Option("--power-of-two", help="Scales that are powers of two.")] = False,
+    rounding: Annotated[
+        Literal["half_even", "half_away"] | None, typer.Option(help="Of halves; default: the target's way.")
+    ] = None,
+    ends_at_8: Annotated[bool, typer.Option("--ends-at-8", help="First and last layers have 8 bits.")] = False,
     fold_bn: Annotated[
         bool | None,
         typer.Option("--fold-bn/--no-fold-bn", help="Fold batch-norm as it learns, or for good before; default: fold."),
@@ -121,6 +125,8 @@ def train(
                 "weight_bits": weight_bits,
                 "activation_bits": activation_bits,
                 "power_of_two": power_of_two or None,
+                "rounding": rounding,
+                "ends_at_8": ends_at_8 or None,
                 "fold_bn": fold_bn,
             },
         ),

@@ -9,7 +9,6 @@ from yoloslim.compat.flags import FlagParser, Value, options
 from yoloslim.compat.names import find_device, settled_model
 from yoloslim.compat.script import Script, Translation
 from yoloslim.compat.test import add_flags
-from yoloslim.compat.train import SCHEMES
 
 
 def translate(given: Namespace) -> Translation:
@@ -18,7 +17,6 @@ def translate(given: Namespace) -> Translation:
         "--cfg": given.cfg,
         "--weights": given.weights,
         "--data": given.data,
-        "--scheme": SCHEMES[max(given.quantized, 1)],
         "--weight-bits": given.w_bit,
         "--activation-bits": given.a_bit,
         "--pictures": given.subset_len,
@@ -31,6 +29,8 @@ def translate(given: Namespace) -> Translation:
 
 
 def _notes(given: Namespace) -> Iterator[str]:
+    if given.quantized == 2:
+        yield "--quantized 2: DoReFa is trained, by train.py; without training ranges are measured, as for 1"
     for flag in ("conf_thres", "iou_thres", "save_json", "augment", "shortcut_way"):
         if getattr(given, flag) not in (None, False):
             yield f"--{flag} has no effect on quantizing: measure with test.py"

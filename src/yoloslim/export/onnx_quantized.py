@@ -61,7 +61,8 @@ class QuantizedWriter(NodeWriter):
         """
         spec = codes.spec
         if spec.rounding != "half_even":
-            raise TargetError(f"{self.name}: ONNX rounds half_even, this network was quantized with {spec.rounding}")
+            text = f"ONNX rounds half_even, this network was quantized with {spec.rounding}"
+            raise TargetError(f"{self.name}: {text}: quantize it again with rounding half_even")
         kind = np.dtype(np.int8 if spec.signed else np.uint8)
         if spec.bits < _FULL_BITS:
             ends = ((code - codes.zero_point) * float(codes.scale) for code in (spec.low, spec.high))
@@ -88,7 +89,7 @@ def packed(
         return dict(constants)
     import ml_dtypes  # comes with onnx
 
-    few = {f"{name}.weight" for name, kernel in integers.kernels.items() if kernel.spec.bits <= _HALF_BITS}
+    few = {f"{name}.weight" for name, kernel in integers.kernels.items() if kernel.spec.width <= _HALF_BITS}
     return {name: values.astype(ml_dtypes.int4) if name in few else values for name, values in constants.items()}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from yoloslim.compress.quantization.adaround import with_learned_rounding
 from yoloslim.compress.quantization.calibrate import calibrated
+from yoloslim.compress.quantization.codes import span
 from yoloslim.compress.quantization.correct_bias import with_corrected_biases
 from yoloslim.compress.quantization.equalize import equalized
 from yoloslim.compress.quantization.errors import layer_sqnr
@@ -20,7 +21,7 @@ from yoloslim.compress.quantization.mixed import bits_within
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, convolutions, place
 from yoloslim.compress.quantization.sensitivity import fewest_in_float
-from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.spec import QuantSpec, Scale
 from yoloslim.compress.quantization.targets import Target, find_target
 from yoloslim.errors import DataError, RecipeError
 from yoloslim.graph.graph import Graph
@@ -67,6 +68,7 @@ def quantize(
         TargetError: the target cannot run the network.
         DataError: there is no picture.
     """
+    check_measured(table)
     placement_of(table, network.graph)
     if not batches:
         raise DataError("quantize measures ranges on training pictures, found none: give --data with a training split")
@@ -83,6 +85,17 @@ def quantize(
         made, kept, sensitivity = chosen.network, chosen.kept, dict(chosen.sensitivity)
     layers = layer_plots(made, exact, torch.cat(list(batches)))
     return Quantized(made, exact, tuple(layers), tuple(kept), sensitivity)
+
+
+def check_measured(table: QuantizeTable) -> None:
+    """Makes sure that a table can be followed without training.
+
+    Raises:
+        RecipeError: its scheme is learned.
+    """
+    if table.scheme != "google":
+        text = f"{table.scheme} is learned: train --quantize {table.scheme}, mode = qat in a recipe"
+        raise RecipeError(f"[quantize] scheme: {text}; without training it is google")
 
 
 def layer_plots(network: QuantizedNetwork, exact: Network, images: Tensor) -> list[LayerPlot]:
@@ -107,7 +120,7 @@ def _codes_and_outputs(network: QuantizedNetwork, exact: Network, images: Tensor
     def see(name: str, x: Tensor) -> Tensor:
         if name in found and name in network.plan.edges:
             quantizer = network.scale(network.plan.edges[name])
-            found[name] = histogram(x.numpy(), float(quantizer.low.min()), float(quantizer.high.max()))
+            found[name] = histogram(x.numpy(), *span(quantizer.grid(), quantizer.spec))
         return x
 
     with torch.inference_mode():
@@ -117,8 +130,7 @@ def _codes_and_outputs(network: QuantizedNetwork, exact: Network, images: Tensor
 
 def _weight_histogram(conv: FoldedConv) -> Histogram:
     weight, _ = conv.folded()
-    low, high = (float(end) for end in (conv.rounded_weight.low.min(), conv.rounded_weight.high.max()))
-    return histogram(weight.detach().numpy(), low, high)
+    return histogram(weight.detach().numpy(), *span(conv.kernel().weight.grid, conv.rounded_weight.spec))
 
 
 def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ()) -> Placement:
@@ -135,6 +147,7 @@ def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ())
         replace(_spec(target.weights, table.weight_bits, table), axis=0 if table.per_channel else None),
         _spec(_maps(target, table), table.activation_bits, table),
         tuple(kept) or kept_in_float(table, graph),
+        ends_at_8=table.ends_at_8,
     )
     place(graph, asked)
     return asked
@@ -161,7 +174,8 @@ def _maps(target: Target, table: QuantizeTable) -> QuantSpec:
 
 
 def _spec(spec: QuantSpec, bits: int, table: QuantizeTable) -> QuantSpec:
-    return replace(spec, bits=bits or spec.bits, scale="power_of_two" if table.power_of_two else spec.scale)
+    scale: Scale = "power_of_two" if table.power_of_two else spec.scale
+    return replace(spec, bits=bits or spec.bits, scale=scale, rounding=table.rounding or spec.rounding)
 
 
 def _within_size(asked: Placement, table: QuantizeTable, exact: Network) -> Placement:

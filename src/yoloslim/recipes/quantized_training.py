@@ -9,6 +9,7 @@ from torch import Tensor
 
 from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
+from yoloslim.compress.quantization.learned_step import SteadySteps
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import place
 from yoloslim.engine.settings import TrainSettings
@@ -47,6 +48,18 @@ def first_pictures(table: QuantizeTable) -> int:
     return min(table.pictures, _PICTURES)
 
 
+def check_start(network: Network, table: QuantizeTable) -> None:
+    """Makes sure that training can begin with a network.
+
+    Raises:
+        RecipeError: it is quantized by another scheme already.
+    """
+    if isinstance(network, QuantizedNetwork) and network.plan.scheme != table.scheme:
+        found = network.plan.scheme
+        text = f"the weights are quantized by {found} already, asked for {table.scheme}"
+        raise RecipeError(f"[quantize] scheme: {text}: give the float weights, or go on with {found}")
+
+
 def check_trained(table: QuantizeTable, settings: TrainSettings) -> None:
     """Makes sure that a table can be trained with.
 
@@ -60,11 +73,12 @@ def check_trained(table: QuantizeTable, settings: TrainSettings) -> None:
 
 
 def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> Hooks:
-    """Gives ``watch`` with ranges and statistics frozen when their share of the steps is over.
+    """Gives ``watch`` with ranges and statistics frozen when their share of the steps is over, and scales held steady.
 
     Args:
         steps: of the whole training.
     """
+    scales = SteadySteps(network)
 
     def freeze(done: int) -> None:
         network.freeze_ranges(done >= RANGES_UNTIL * steps)
@@ -73,10 +87,12 @@ def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> H
 
     def on_start(done: int) -> None:
         freeze(done)
+        scales.remember()
         watch.on_start(done)
 
     def after_step(done: int, rate: float) -> None:
         freeze(done)
+        scales.limit()
         watch.after_step(done, rate)
 
     return replace(watch, on_start=on_start, after_step=after_step)

@@ -23,6 +23,7 @@ from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.faults import first_fault
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
+from yoloslim.recipes.quantize import check_measured
 from yoloslim.recipes.quantized_training import check_trained
 from yoloslim.recipes.schema import (
     DistillTable,
@@ -125,6 +126,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
             raise RecipeError("[distill] teaches the fine-tuning, of which there is none; set [finetune] epochs")
         if recipe.quantize is not None and recipe.quantize.mode == "qat":
             check_trained(recipe.quantize, recipe.train)
+        elif recipe.quantize is not None:
+            check_measured(recipe.quantize)
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 

@@ -186,13 +186,16 @@ class QuantizeTable:
         target: what it is to run on, ``for`` in a recipe; decides where values are rounded.
         mode: ``ptq``: the weights stay, ranges are measured on training pictures; ``qat``: it is trained with its
             rounding, from there.
-        scheme: how ranges come about.
+        scheme: ``google``: ranges are measured, and follow what training gives; ``lsq``: scales are learned;
+            ``dorefa``: weights are squeezed, maps end at 0 and 10. The last two are for ``qat``.
         weight_bits: of a weight; the target's when 0.
-        activation_bits: of a value between layers; the target's when 0.
+        activation_bits: of a value between layers; the target's when 0, which sums before an activation always have.
         size_share: bytes of the weights, as a share of those in float; layers go to 4 bits until they fit. 0 for any.
         per_channel: whether the weights of each output channel have a scale of their own, not those of a layer one.
         symmetric: whether codes of values between layers lie around 0, not where their range does.
         power_of_two: whether scales are powers of two.
+        rounding: of values halfway between two codes; the target's when empty.
+        ends_at_8: whether the first layer, and the last before each head, have the bits of the target.
         fold_bn: whether training folds batch-norm into the weights that it rounds. Without training it always is.
         observer: from values to ranges.
         pictures: how many training pictures ranges are measured on.
@@ -208,15 +211,17 @@ class QuantizeTable:
 
     target: str = "onnxruntime"
     mode: Literal["ptq", "qat"] = "ptq"
-    scheme: Literal["google"] = "google"
+    scheme: Literal["google", "dorefa", "lsq"] = "google"
     weight_bits: int = 0
     activation_bits: int = 0
     size_share: float = 0.0
     per_channel: bool = True
     symmetric: bool = False
     power_of_two: bool = False
+    rounding: Literal["", "half_even", "half_away"] = ""
+    ends_at_8: bool = False
     fold_bn: bool = True
-    observer: Observer = "percentile"
+    observer: Observer = "auto"
     pictures: int = 128
     equalize: bool = True
     correct_bias: bool = False

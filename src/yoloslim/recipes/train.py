@@ -43,7 +43,7 @@ from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import write_recipe
 from yoloslim.recipes.quantize import placement_of
-from yoloslim.recipes.quantized_training import first_pictures, quantization_hooks, trainable
+from yoloslim.recipes.quantized_training import check_start, first_pictures, quantization_hooks, trainable
 from yoloslim.recipes.schema import DistillTable, QuantizeTable, SparsityTable, TrainRecipe
 from yoloslim.recipes.sparse_progress import Judge, pace_of, told_pace
 from yoloslim.recipes.sparsity import Sparsity, check_penalty, sparsity_hooks
@@ -141,6 +141,8 @@ def starting_point(recipe: TrainRecipe, graph: Graph) -> tuple[Model, Material]:
     if recipe.quantize is not None:
         placement_of(recipe.quantize, graph)
     model = starting_model(graph, recipe.model.weights, material.training.names, recipe.seed)
+    if recipe.quantize is not None:
+        check_start(model.network, recipe.quantize)
     if recipe.distill is None:
         return model, material
     teachers = teachers_of(recipe.distill, model.graph, material.training.names, recipe.train.precision)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from yoloslim.compress.quantization.codes import grid_of
-from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer
+from yoloslim.compress.quantization.fake_quantizer import FixedQuantizer, Quantizer
 from yoloslim.compress.quantization.network import QuantizedNetwork, members, quantized
 from yoloslim.compress.quantization.observers import OBSERVERS, Name, Range, squared_error, weight_range
 from yoloslim.compress.quantization.plan import QuantPlan
@@ -42,15 +42,13 @@ def calibrated(
     """
     made = quantized(network, plan).eval()
     seen = collected(network, plan, batches)
-    for name, quantizer in made.plan.scales.items():
-        ends = Range(0.0, 1.0) if name == IMAGE else OBSERVERS[observer](seen[name], quantizer)
-        _set(made.scale(name), seen[name], ends)
+    for name in made.plan.scales:
+        _calibrate(made.scale(name), seen[name], observer)
     for name, conv in made.folded_convs().items():
         if conv.rounded_sum is not None:
-            sums = seen[name + _BEFORE]
-            _set(conv.rounded_sum, sums, OBSERVERS[observer](sums, conv.rounded_sum.spec))
+            _calibrate(conv.rounded_sum, seen[name + _BEFORE], observer)
         weight, _ = conv.folded()
-        conv.rounded_weight.set_range(*weight_range(weight.detach(), conv.rounded_weight.spec))
+        conv.set_weight_range(*weight_range(weight.detach(), conv.rounded_weight.spec))
     return made
 
 
@@ -98,8 +96,11 @@ def _activation(network: Network, name: str) -> str:
     return cast(ConvBlock, network.get_submodule(name)).activation.name
 
 
-def _set(quantizer: RangeQuantizer, seen: Statistics, ends: Range) -> None:
+def _calibrate(quantizer: Quantizer, seen: Statistics, observer: Name) -> None:
     spec = quantizer.spec
+    if isinstance(quantizer, FixedQuantizer):
+        return
+    ends = OBSERVERS[observer](seen, spec)
     if spec.scale == "power_of_two":
         ends = min(_powers(ends, spec), key=partial(squared_error, seen, spec))
     quantizer.set_range(*ends)

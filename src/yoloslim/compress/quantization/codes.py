@@ -6,7 +6,7 @@ as torch's own fake-quantize does, gives other codes at ties.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,11 +74,18 @@ def from_codes(codes: Tensor, grid: Grid, spec: QuantSpec) -> Tensor:
     return (codes - zero_point) * scale
 
 
+def span(grid: Grid, spec: QuantSpec) -> tuple[float, float]:
+    """Gives the values of the lowest and of the highest code; over all slices, the outermost ones."""
+    low, high = ((code - grid.zero_point) * grid.scale for code in (spec.low, spec.high))
+    return float(low.min()), float(high.max())
+
+
 def rounded(x: Tensor, rounding: Rounding) -> Tensor:
     """Gives the nearest whole numbers."""
     if rounding == "half_even":
         return torch.round(x)
-    return torch.trunc(x + torch.copysign(torch.full_like(x, 0.5), x))
+    down = torch.floor(x.abs())
+    return torch.copysign(down + (x.abs() - down >= 0.5), x)  # adding a half would round once more
 
 
 def along_axis(grid: Grid, x: Tensor, spec: QuantSpec) -> Grid:
@@ -97,6 +104,39 @@ def fake_quantized(x: Tensor, grid: Grid, spec: QuantSpec) -> Tensor:
     """
     result: Tensor = _StraightThrough.apply(x, grid, spec)  # type: ignore[no-untyped-call]
     return result
+
+
+def learned_step(x: Tensor, grid: Grid, spec: QuantSpec, features: int) -> Tensor:
+    """Gives ``x`` rounded to its codes and back; gradients pass to the scale too.
+
+    Learned step size (Esser et al., 2020, equations 1 to 3), its clipping at the distance of the codes from the zero
+    point. The gradient of the scale is multiplied by ``1 / sqrt(features * highest)``.
+
+    Args:
+        features: how many values have one scale.
+    """
+    result: Tensor = _LearnedStep.apply(x, grid.scale, grid.zero_point, spec, features)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LearnedStep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, zero_point: Tensor, spec: QuantSpec, features: int) -> Tensor:
+        met = along_axis(Grid(scale, zero_point), x, spec)
+        steps = x / met.scale
+        kept = (rounded(steps, spec.rounding) + met.zero_point).clamp_(spec.low, spec.high).sub_(met.zero_point)
+        is_inside = (steps > spec.low - met.zero_point) & (steps < spec.high - met.zero_point)
+        ctx.save_for_backward(is_inside, torch.where(is_inside, kept - steps, kept), zero_point)
+        ctx.spec, ctx.features = spec, features
+        return kept * met.scale
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        is_inside, slope, zero_point = ctx.saved_tensors
+        axes = [axis for axis in range(gradient.ndim) if axis != ctx.spec.axis]
+        total = (gradient.float() * slope.float()).sum(axes)
+        highest = (ctx.spec.high - zero_point).clamp(min=1)
+        return gradient * is_inside, total / torch.sqrt(ctx.features * highest), None, None, None
 
 
 class _StraightThrough(torch.autograd.Function):

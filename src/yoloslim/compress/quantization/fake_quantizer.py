@@ -1,7 +1,7 @@
 """Modules that round a tensor to its codes and back.
 
-What a quantizer has in common with those of other schemes: ``forward(x)`` gives rounded values, ``codes(x)`` gives the
-whole numbers behind them, and both agree bit for bit.
+What quantizers of all schemes have in common: ``forward(x)`` gives rounded values, ``codes(x)`` gives the whole numbers
+behind them, and both agree bit for bit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,46 @@ RANGE_MOMENTUM = 0.01
 """Share of each batch in the moving average of an activation's range (Jacob et al., 2018)."""
 
 
-class RangeQuantizer(nn.Module):
+class Quantizer(nn.Module):
+    """Rounds by a grid that it knows.
+
+    Attributes:
+        is_frozen: whether what follows values stays in training too.
+    """
+
+    def __init__(self, spec: QuantSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.is_frozen = False
+
+    def grid(self) -> Grid:
+        """Gives what its codes stand for."""
+        raise NotImplementedError
+
+    def set_range(self, low: Tensor | float, high: Tensor | float) -> None:
+        """Sets the grid, in place, to that of a range."""
+        raise NotImplementedError
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its grid is known."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, member: int = 0) -> Tensor:
+        """Gives the rounded tensor; ``member`` says which of the tensors with this scale it is."""
+        return fake_quantized(x, self.grid(), self.spec)
+
+    def codes(self, x: Tensor) -> Codes:
+        """Gives the whole numbers that ``forward`` rounds to."""
+        grid = Grid(*(tensor.detach() for tensor in self.grid()))
+        return Codes(to_codes(x.detach(), grid, self.spec).to(torch.int32), grid)
+
+    def extra_repr(self) -> str:
+        """Gives the bits for printing."""
+        return f"{self.spec.bits} bits"
+
+
+class RangeQuantizer(Quantizer):
     """Rounds to codes that cover a range; in training it follows what it sees, until its range is frozen.
 
     Args:
@@ -25,16 +64,13 @@ class RangeQuantizer(nn.Module):
     Attributes:
         low: smallest values, shape (ranges,); nan before calibration.
         high: largest values, the same shape.
-        is_frozen: whether the ranges stay in training too.
     """
 
     low: Tensor
     high: Tensor
 
     def __init__(self, spec: QuantSpec, ranges: int = 1) -> None:
-        super().__init__()
-        self.spec = spec
-        self.is_frozen = False
+        super().__init__(spec)
         self.register_buffer("low", torch.full((ranges,), float("nan")))
         self.register_buffer("high", torch.full((ranges,), float("nan")))
 
@@ -48,12 +84,7 @@ class RangeQuantizer(nn.Module):
         """Gives the rounded tensor; ``member`` says which of the tensors with this scale it is."""
         if self.training and not self.is_frozen:
             self._follow(x.detach(), member)
-        return fake_quantized(x, self.grid(), self.spec)
-
-    def codes(self, x: Tensor) -> Codes:
-        """Gives the whole numbers that ``forward`` rounds to."""
-        grid = self.grid()
-        return Codes(to_codes(x.detach(), grid, self.spec).to(torch.int32), grid)
+        return super().forward(x)
 
     @torch.no_grad()
     def set_range(self, low: Tensor | float, high: Tensor | float) -> None:
@@ -72,23 +103,52 @@ class RangeQuantizer(nn.Module):
         self.low[member].lerp_(low, RANGE_MOMENTUM)
         self.high[member].lerp_(high, RANGE_MOMENTUM)
 
-    def extra_repr(self) -> str:
-        """Gives the bits for printing."""
-        return f"{self.spec.bits} bits"
+
+class FixedQuantizer(RangeQuantizer):
+    """Rounds to codes for a range that is known before any value is seen, and stays.
+
+    Args:
+        low: smallest value.
+        high: largest value.
+    """
+
+    def __init__(self, spec: QuantSpec, low: float, high: float) -> None:
+        super().__init__(spec)
+        super().set_range(low, high)
+
+    def set_range(self, low: Tensor | float, high: Tensor | float) -> None:
+        """Changes nothing."""
+
+    def _follow(self, x: Tensor, member: int) -> None:
+        """Changes nothing."""
 
 
 class WeightQuantizer(RangeQuantizer):
     """Rounds weights, shape (O, I, k, k), by one scale or one an output channel; in training by their extremes."""
 
-    @torch.no_grad()
-    def learn(self, weight: Tensor) -> None:
-        """Takes the extremes of the weights as its range, in training alone."""
+    def folded(self, weight: Tensor, factor: Tensor) -> tuple[Tensor, Grid]:
+        """Gives weights that do a batch-norm's work too, and what their codes stand for.
+
+        Args:
+            weight: of the convolution.
+            factor: that batch-norm multiplies by, shape (O, 1, 1, 1).
+        """
+        weight = weight * factor
         if self.training and not self.is_frozen:
-            self.set_range(*extremes(weight, self.spec))
+            self._follow(weight.detach(), 0)
+        return weight, self.grid()
+
+    def set_folded_range(self, low: Tensor, high: Tensor, factor: Tensor) -> None:
+        """Sets the ranges of folded weights, in place."""
+        self.set_range(low, high)
+
+    def rounded(self, weight: Tensor, grid: Grid) -> Tensor:
+        """Gives folded weights on a grid, which is that of ``folded`` or a coarser one."""
+        return fake_quantized(weight, grid, self.spec)
 
     @torch.no_grad()
     def _follow(self, x: Tensor, member: int) -> None:
-        self.learn(x)
+        self.set_range(*extremes(x, self.spec))
 
 
 def extremes(weight: Tensor, spec: QuantSpec) -> tuple[Tensor, Tensor]:

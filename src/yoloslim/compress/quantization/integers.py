@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.compress.quantization.codes import Codes, Grid
-from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer
+from yoloslim.compress.quantization.fake_quantizer import Quantizer
 from yoloslim.compress.quantization.network import QuantizedNetwork, check_calibrated
 from yoloslim.compress.quantization.spec import QuantSpec
 from yoloslim.compress.quantization.targets import find_target
@@ -84,9 +84,9 @@ def integers_of(network: QuantizedNetwork) -> Integers:
     return Integers(edges, before, kernels, frozenset() if find_target(network.plan.target).repeats else passing)
 
 
-def _map_codes(quantizer: RangeQuantizer) -> MapCodes:
+def _map_codes(quantizer: Quantizer) -> MapCodes:
     grid = quantizer.grid()
-    return MapCodes(quantizer.spec, np.float32(grid.scale.item()), int(grid.zero_point))
+    return MapCodes(quantizer.spec, np.float32(grid.scale.detach().item()), int(grid.zero_point))
 
 
 def _bias(codes: Codes) -> NDArray[np.int32]:

@@ -7,10 +7,11 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer, WeightQuantizer
+from yoloslim.compress.quantization.fake_quantizer import Quantizer, WeightQuantizer
 from yoloslim.compress.quantization.folded_conv import FoldedConv
 from yoloslim.compress.quantization.place import passes_on
 from yoloslim.compress.quantization.plan import QuantPlan
+from yoloslim.compress.quantization.schemes import image_quantizer, map_quantizer
 from yoloslim.errors import WeightsError
 from yoloslim.graph.graph import IMAGE, Graph
 from yoloslim.nn.layers.conv_block import ConvBlock
@@ -31,14 +32,15 @@ class QuantizedNetwork(Network):
         super().__init__(graph)
         self.plan = plan
         self._members = members(graph, plan)
-        scales = {name: RangeQuantizer(spec, len(self._members[name])) for name, spec in plan.scales.items()}
-        if IMAGE in scales:
-            scales[IMAGE].is_frozen = True  # pictures have values from 0 to 1, whatever is in them
+        scales = {
+            name: image_quantizer(spec) if name == IMAGE else map_quantizer(plan.scheme, spec, len(self._members[name]))
+            for name, spec in plan.scales.items()
+        }
         self.add_module(SCALES, nn.ModuleDict(scales))
         for name, weights in plan.kernels.items():
             block = cast(ConvBlock, self.get_submodule(name))
             source = scales[plan.edges[graph[name].inputs[0]]]
-            setattr(self, name, FoldedConv(block, weights, plan.before.get(name), source))
+            setattr(self, name, FoldedConv(block, plan.scheme, weights, plan.before.get(name), source))
         self._member_of = {
             writer: (scale, index) for scale, names in self._members.items() for index, writer in enumerate(names)
         }
@@ -63,25 +65,24 @@ class QuantizedNetwork(Network):
         """Whether a node, or the image, gives new values that are rounded."""
         return name in self._member_of
 
-    def scale(self, name: str) -> RangeQuantizer:
+    def scale(self, name: str) -> Quantizer:
         """Gives the quantizer of that name in the plan."""
-        return cast(RangeQuantizer, self.get_submodule(f"{SCALES}.{name}"))
+        return cast(Quantizer, self.get_submodule(f"{SCALES}.{name}"))
 
     def freeze_ranges(self, frozen: bool) -> None:
-        """Says whether the ranges of maps stay in training too; that of the image always does."""
-        for name, quantizer in self.quantizers():
-            is_image = name == f"{SCALES}.{IMAGE}"
-            if not isinstance(quantizer, WeightQuantizer) and not is_image:
+        """Says whether the ranges of maps stay in training too."""
+        for _, quantizer in self.quantizers():
+            if not isinstance(quantizer, WeightQuantizer):
                 quantizer.is_frozen = frozen
 
     def folded_convs(self) -> dict[str, FoldedConv]:
         """Gives the convolutions on integers by node."""
         return {name: cast(FoldedConv, self.get_submodule(name)) for name in self.plan.kernels}
 
-    def quantizers(self) -> Iterator[tuple[str, RangeQuantizer]]:
+    def quantizers(self) -> Iterator[tuple[str, Quantizer]]:
         """Gives every quantizer with its name in the state dict."""
         for name, module in self.named_modules():
-            if isinstance(module, RangeQuantizer):
+            if isinstance(module, Quantizer):
                 yield name, module
 
 

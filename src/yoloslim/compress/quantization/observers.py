@@ -17,11 +17,11 @@ from torch import Tensor
 
 from yoloslim.compress.quantization.codes import Grid, from_codes, grid_of, to_codes
 from yoloslim.compress.quantization.fake_quantizer import extremes
-from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.spec import MAX_BITS, QuantSpec
 from yoloslim.compress.quantization.statistics import BINS, Statistics
 from yoloslim.nn.layers.activation import FUNCTIONS
 
-Name = Literal["min-max", "moving-average", "percentile", "entropy", "mse"]
+Name = Literal["auto", "min-max", "moving-average", "percentile", "entropy", "mse"]
 
 
 class Range(NamedTuple):
@@ -42,6 +42,11 @@ _WIDER = 1.42  # reaches the next power of two
 _ROUNDS = 3  # of narrowing one end, then the other
 _ENTROPY_STEPS = 64
 _ENTROPY_BINS = 2048
+
+
+def by_bits(seen: Statistics, spec: QuantSpec) -> Range:
+    """Gives the percentile range where there are enough codes for it, else that with the least squared error."""
+    return percentile(seen, spec) if spec.bits >= MAX_BITS else mse(seen, spec)
 
 
 def min_max(seen: Statistics, spec: QuantSpec) -> Range:
@@ -144,6 +149,7 @@ def _row_errors(rows: Tensor, grid: Grid, spec: QuantSpec) -> Tensor:
 
 
 OBSERVERS: Mapping[Name, Observer] = {
+    "auto": by_bits,
     "min-max": min_max,
     "moving-average": moving_average,
     "percentile": percentile,

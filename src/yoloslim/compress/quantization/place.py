@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
 
+from yoloslim.compress.quantization.dorefa import dorefa_maps, dorefa_weights
 from yoloslim.compress.quantization.plan import QuantPlan
 from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec
-from yoloslim.compress.quantization.targets import Target, find_target
+from yoloslim.compress.quantization.targets import TARGETS, Target, find_target
 from yoloslim.errors import RecipeError, TargetError
 from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import (
@@ -46,11 +47,13 @@ class Placement:
 
     Attributes:
         target: its name.
-        scheme: how ranges come about.
+        scheme: what rounds weights and maps.
         weights: codes of weights; the target's where None.
         activations: codes of feature maps; the target's where None.
         keep_float: convolutions that are not rounded.
         weight_bits: bits of the weights of single convolutions.
+        ends_at_8: whether the first layer, and the last before each head, have the bits of the target, for weights and
+            for what they read.
     """
 
     target: str = "onnxruntime"
@@ -59,6 +62,13 @@ class Placement:
     activations: QuantSpec | None = None
     keep_float: Collection[str] = ()
     weight_bits: Mapping[str, int] = field(default_factory=dict)
+    ends_at_8: bool = False
+
+
+_KEEPS_SIGN = frozenset(
+    {"linear", "relu", "relu6", "leaky", "elu", "selu", "gelu", "tanh", "swish", "mish", "hard_mish", "h_swish"}
+)
+"""Activations that give nothing above 0 for values below: where maps begin at 0, their sums may."""
 
 
 def place(graph: Graph, asked: Placement) -> QuantPlan:
@@ -71,16 +81,23 @@ def place(graph: Graph, asked: Placement) -> QuantPlan:
     target = find_target(asked.target)
     weights, activations = asked.weights or target.weights, asked.activations or target.activations
     _check_codes(asked.target, target, weights, activations)
+    if asked.scheme == "dorefa":
+        _check_dorefa(asked.target, target, weights)
     _check_layers(graph, asked.target, target)
-    kernels = _kernels(graph, asked, weights)
-    coded = _coded(graph, kernels)
+    names = _names(graph, asked)
+    coded = _coded(graph, names)
     edges = _edges(graph, coded)
-    image = replace(target.image, scale=activations.scale)
-    scales = {name: image if name == edges.get(IMAGE) else activations for name in dict.fromkeys(edges.values())}
-    before = {
-        node.name: activations for node in graph if node.name in kernels and _is_rounded_before(node, target, coded)
-    }
-    return QuantPlan(asked.target, asked.scheme, scales, edges, before, kernels)
+    ends = [node for node in graph if node.name in names and _is_end(node, coded)] if asked.ends_at_8 else []
+    bits = {**{node.name: target.weights.bits for node in ends}, **asked.weight_bits}
+    kernels = {name: replace(weights, bits=bits.get(name, weights.bits)) for name in names}
+    wide = {edges[name]: target.activations.bits for node in ends for name in node.inputs}
+    scales = {name: replace(activations, bits=wide.get(name, activations.bits)) for name in edges.values()}
+    rounded = [node for node in graph if node.name in names and _is_rounded_before(node, target, coded)]
+    before = {node.name: replace(activations, bits=target.activations.bits) for node in rounded}
+    if IMAGE in edges:
+        scales[edges[IMAGE]] = replace(target.image, scale=activations.scale, rounding=activations.rounding)
+    plan = QuantPlan(asked.target, asked.scheme, scales, edges, before, kernels)
+    return _on_dorefa_codes(plan, graph, target) if asked.scheme == "dorefa" else plan
 
 
 @singledispatch
@@ -139,7 +156,8 @@ def convolutions(graph: Graph) -> dict[str, Convolution]:
     }
 
 
-def _kernels(graph: Graph, asked: Placement, weights: QuantSpec) -> dict[str, QuantSpec]:
+def _names(graph: Graph, asked: Placement) -> list[str]:
+    """The convolutions on integers."""
     names = list(convolutions(graph))
     for option, given in (("keep-float", asked.keep_float), ("bits", asked.weight_bits)):
         unknown = sorted(set(given) - set(names))
@@ -149,7 +167,7 @@ def _kernels(graph: Graph, asked: Placement, weights: QuantSpec) -> dict[str, Qu
     kept = [name for name in names if name not in set(asked.keep_float)]
     if not kept:
         raise RecipeError("nothing is left to quantize: no convolution of this network would compute on integers")
-    return {name: replace(weights, bits=asked.weight_bits.get(name, weights.bits)) for name in kept}
+    return kept
 
 
 def _coded(graph: Graph, kernels: Collection[str]) -> set[str]:
@@ -187,6 +205,30 @@ def _is_rounded_before(node: Node, target: Target, coded: Collection[str]) -> bo
     return node.name in coded and (node.op.activation not in target.fused or is_blurred)
 
 
+def _is_end(node: Node, coded: Collection[str]) -> bool:
+    """Whether a convolution reads the image, or gives its sums in float, to a head."""
+    return IMAGE in node.inputs or node.name not in coded
+
+
+def _on_dorefa_codes(plan: QuantPlan, graph: Graph, target: Target) -> QuantPlan:
+    """The plan with DoReFa's codes; sums have them too where the activation makes nothing of those below 0."""
+    signs = {node.name for node in graph if getattr(node.op, "activation", "") in _KEEPS_SIGN}
+    return replace(
+        plan,
+        kernels={name: dorefa_weights(spec, target.weights.bits) for name, spec in plan.kernels.items()},
+        scales={name: dorefa_maps(spec) for name, spec in plan.scales.items()},
+        before={name: dorefa_maps(spec) if name in signs else spec for name, spec in plan.before.items()},
+    )
+
+
+def _check_dorefa(name: str, target: Target, weights: QuantSpec) -> None:
+    if weights.scale == "power_of_two":
+        text = "has scales of its own, which are no powers of two"
+        raise RecipeError(f"dorefa {text}: take google or lsq, or another --for, without power_of_two")
+    if target.activations.signed:
+        raise TargetError(f"dorefa gives codes from 0 on, {name} has codes around 0: take lsq, or another --for")
+
+
 def _check_codes(name: str, target: Target, weights: QuantSpec, activations: QuantSpec) -> None:
     for kind, spec in (("weights", weights), ("activations", activations)):
         if spec.bits > MAX_BITS:
@@ -194,7 +236,11 @@ def _check_codes(name: str, target: Target, weights: QuantSpec, activations: Qua
         if spec.scale not in target.scales:
             raise TargetError(f"{name} multiplies {kind} by {' or '.join(target.scales)} scales, not by {spec.scale}")
         if spec.rounding not in target.roundings:
-            raise TargetError(f"{name} rounds {' or '.join(target.roundings)}, asked for {spec.rounding}")
+            others = ", ".join(other for other, found in TARGETS.items() if spec.rounding in found.roundings)
+            known = " or ".join(target.roundings)
+            raise TargetError(
+                f"{name} rounds {known}, asked for {spec.rounding}: leave it out, or choose another --for ({others})"
+            )
 
 
 def _check_layers(graph: Graph, name: str, target: Target) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec
 from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.graph.graph import IMAGE, Graph
 
@@ -20,7 +20,7 @@ class QuantPlan:
 
     Attributes:
         target: name of the target that it was made for.
-        scheme: how ranges come about; ``google`` follows the values (Jacob et al., 2018).
+        scheme: what rounds weights and maps: one of ``SCHEMES``.
         scales: codes of each scale of feature maps, by its name, which is that of the first node with it.
         edges: the scale of every node, or the image, whose output is codes. Nodes that pass values on, as pooling and
             concatenation do, have the scale of what they read.
@@ -66,6 +66,8 @@ def from_metadata(found: Mapping[str, Any], graph: Graph, where: object) -> Quan
         plan = QuantPlan(str(found["target"]), str(found["scheme"]), edges=dict(found["edges"]), **tables)
     except (KeyError, TypeError, IndexError, AttributeError, RecipeError) as error:
         raise WeightsError(f"{where}: its quantization cannot be used ({error!r}); quantize it again") from error
+    if plan.scheme not in SCHEMES:
+        raise WeightsError(f"{where}: its scheme is {plan.scheme}, known are {', '.join(SCHEMES)}; upgrade yoloslim")
     _check_names(plan, graph, where)
     return plan
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
 
+from yoloslim.compress.quantization.legality import refusals
 from yoloslim.compress.quantization.plan import QuantPlan
 from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec
 from yoloslim.compress.quantization.targets import Target, find_target
@@ -71,7 +72,7 @@ def place(graph: Graph, asked: Placement) -> QuantPlan:
     target = find_target(asked.target)
     weights, activations = asked.weights or target.weights, asked.activations or target.activations
     _check_codes(asked.target, target, weights, activations)
-    _check_layers(graph, asked.target, target)
+    _check_layers(graph, asked.target)
     kernels = _kernels(graph, asked, weights)
     coded = _coded(graph, kernels)
     edges = _edges(graph, coded)
@@ -197,19 +198,8 @@ def _check_codes(name: str, target: Target, weights: QuantSpec, activations: Qua
             raise TargetError(f"{name} rounds {' or '.join(target.roundings)}, asked for {spec.rounding}")
 
 
-def _check_layers(graph: Graph, name: str, target: Target) -> None:
-    for node in graph:
-        problem = _problem(node.op, target)
-        if problem:
-            raise TargetError(f"{node.name}: {name} cannot run {problem}: choose another --for, or change the cfg")
-
-
-def _problem(op: Op, target: Target) -> str:
-    if target.ops is not None and type(op) not in target.ops:
-        return f"{type(op).__name__} layers"
-    activation = getattr(op, "activation", "linear")
-    if target.activation_names is not None and activation not in target.activation_names:
-        return f"activation={activation} (it has {', '.join(sorted(target.activation_names))})"
-    if target.max_pool and isinstance(op, MaxPool) and op.size > target.max_pool:
-        return f"pooling windows of {op.size}, above {target.max_pool}"
-    return ""
+def _check_layers(graph: Graph, name: str) -> None:
+    first, *others = refusals(graph, name) or [None]
+    if first is not None:
+        more = f" ({len(others)} more: yoloslim check --for {name})" if others else ""
+        raise TargetError(f"{first.node.name}: {name} cannot run {first.problem}: {first.rewrite}{more}")

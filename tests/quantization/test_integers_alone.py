@@ -3,25 +3,17 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from yoloslim.boxes.placement import place as placed
-from yoloslim.boxes.placement import to_batch
-from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.network import QuantizedNetwork
-from yoloslim.compress.quantization.place import Placement, place
-from yoloslim.compress.quantization.shifts import CodeRange, ShiftedKernel, ShiftedNetwork, nearest_codes
+from yoloslim.compress.quantization.place import Placement
 from yoloslim.compress.quantization.spec import QuantSpec
 from yoloslim.compress.quantization.to_shifts import shifted
-from yoloslim.data.pictures import read_picture
-from yoloslim.errors import TargetError
 from yoloslim.graph.graph import IMAGE, Graph
 from yoloslim.runtime.integers import exact_head_maps, integer_maps
-from yoloslim.zoo.catalog import find
 
 CONVOLUTION = "[convolutional]\nfilters=8\nsize=3\npad=1\nbatch_normalize=1\nactivation={}"
 LEAKY, RELU6, LINEAR = (CONVOLUTION.format(name) for name in ("leaky", "relu6", "linear"))

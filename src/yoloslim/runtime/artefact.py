@@ -5,26 +5,32 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.runtime.detector import Detector
 from yoloslim.runtime.exported import ExportedBackend
+from yoloslim.runtime.fpga_folder import FpgaFolderBackend
 from yoloslim.runtime.onnx_backend import OnnxBackend
 from yoloslim.runtime.openvino_backend import OpenVinoBackend
 from yoloslim.weights.description import Description, from_metadata
 
-BackendName = Literal["onnxruntime", "openvino"]
+BackendName = Literal["onnxruntime", "openvino", "integer"]
 """What runs exported files."""
 
 BACKENDS: Mapping[BackendName, Callable[..., ExportedBackend]] = {
     "onnxruntime": OnnxBackend,
     "openvino": OpenVinoBackend,
+    "integer": FpgaFolderBackend,
 }
 
-RUN_BY: Mapping[str, tuple[BackendName, ...]] = {".onnx": get_args(BackendName), ".xml": ("openvino",)}
+RUN_BY: Mapping[str, tuple[BackendName, ...]] = {
+    ".onnx": ("onnxruntime", "openvino"),
+    ".xml": ("openvino",),
+    ".json": ("integer",),
+}
 """What runs a file, by its suffix; the first is the default."""
 
 
@@ -32,6 +38,7 @@ _WEIGHTS_BESIDE = {".xml": ".bin"}
 _QUANTIZING = {
     ".onnx": b"\x22\x10DequantizeLinear",  # NodeProto.op_type: its tag, its length, its text
     ".xml": b'type="FakeQuantize"',
+    ".json": b'"sums"',
 }
 
 
@@ -62,13 +69,18 @@ def is_artefact(path: Path) -> bool:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Gives the files that an exported network consists of: the named one, and that of its weights where it has one."""
+    """Gives the files that an exported network consists of: the named one, and those of its weights."""
+    if path.suffix.lower() == ".json":
+        return (path, *sorted((path.parent / "layers").iterdir()))
     beside = _WEIGHTS_BESIDE.get(path.suffix.lower())
     return (path, path.with_suffix(beside)) if beside else (path,)
 
 
 def is_quantized(path: Path) -> bool:
-    """Whether an exported file computes on integers: an ONNX file has DequantizeLinear, an .xml FakeQuantize."""
+    """Whether an exported file computes on integers: an ONNX file has DequantizeLinear, an .xml FakeQuantize.
+
+    An index of a folder for an FPGA says what sums become.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(_QUANTIZING[path.suffix.lower()]) >= 0
 

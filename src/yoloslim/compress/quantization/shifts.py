@@ -17,6 +17,9 @@ from yoloslim.errors import TargetError
 from yoloslim.graph.graph import IMAGE, Graph
 from yoloslim.graph.ops import Shortcut
 
+INDEX_SCHEMA = 1
+"""Version of the index of a folder that holds such a network; a reader refuses a higher one."""
+
 Table = NDArray[np.int8] | NDArray[np.uint8]
 
 SUM_LIMIT = 2**31

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from yoloslim.data.pictures import Picture
     from yoloslim.recipes.bench import Contestant, Latency
 
-_BACKENDS = ("torch", "onnxruntime", "openvino")
+_BACKENDS = ("torch", "onnxruntime", "openvino", "integer")
 _VERSIONS = ("yoloslim", "numpy", "opencv-python-headless")
 
 

@@ -130,7 +130,9 @@ def _format_of(out: Path, kind: Format | None) -> Format:
     known = {suffix: each for each, suffix in _SUFFIXES.items()}
     if out.suffix not in known:
         endings = ", ".join(f"{suffix} ({each})" for suffix, each in known.items())
-        raise RecipeError(f"--out {out}: expected a name that ends in one of {endings}, found '{out.suffix}'")
+        raise RecipeError(
+            f"--out {out}: expected a name that ends in one of {endings}, or --format fpga, found '{out.suffix}'"
+        )
     return known[out.suffix]
 
 

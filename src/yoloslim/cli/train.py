@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from yoloslim.cli.options import Cfg, OutFolder, Resize, SingleClass, Size, Trust, WeightsOrNone, check_count
+from yoloslim.cli.options import Cfg, OutFolder, Resize, SingleClass, Size, Target, Trust, WeightsOrNone, check_count
 from yoloslim.cli.outputs import output_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from yoloslim.engine.task import Trained
     from yoloslim.recipes.schema import TrainRecipe
 
-Target = Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"]
 
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as train.ema=0.99; repeatable.")

@@ -17,22 +17,23 @@ from yoloslim.runtime.onnx_backend import OnnxBackend
 from yoloslim.runtime.openvino_backend import OpenVinoBackend
 from yoloslim.weights.description import Description, from_metadata
 
-BackendName = Literal["onnxruntime", "openvino", "integer"]
-"""What runs exported files."""
+BackendName = Literal["onnxruntime", "openvino"]
+"""Programs that run exported files."""
+
+RunBy = BackendName | Literal["integer"]
+"""What runs a file: a program, or whole numbers on numpy."""
 
 BACKENDS: Mapping[BackendName, Callable[..., ExportedBackend]] = {
     "onnxruntime": OnnxBackend,
     "openvino": OpenVinoBackend,
-    "integer": FpgaFolderBackend,
 }
 
-RUN_BY: Mapping[str, tuple[BackendName, ...]] = {
+RUN_BY: Mapping[str, tuple[RunBy, ...]] = {
     ".onnx": ("onnxruntime", "openvino"),
     ".xml": ("openvino",),
     ".json": ("integer",),
 }
 """What runs a file, by its suffix; the first is the default."""
-
 
 _WEIGHTS_BESIDE = {".xml": ".bin"}
 _QUANTIZING = {
@@ -53,7 +54,7 @@ class Artefact(NamedTuple):
 
     backend: ExportedBackend
     description: Description
-    backend_name: BackendName
+    backend_name: RunBy
 
     def detector(self, settings: DetectSettings, resize: ResizeMode | None = None) -> Detector:
         """Gives a detector that runs the artefact; ``resize`` is the file's unless given."""
@@ -85,7 +86,7 @@ def is_quantized(path: Path) -> bool:
         return content.find(_QUANTIZING[path.suffix.lower()]) >= 0
 
 
-def backend_of(path: Path, wanted: BackendName | None = None) -> BackendName:
+def backend_of(path: Path, wanted: RunBy | None = None) -> RunBy:
     """Gives what runs an exported file: the wanted backend, or its first where none is.
 
     Raises:
@@ -97,7 +98,7 @@ def backend_of(path: Path, wanted: BackendName | None = None) -> BackendName:
     return wanted or able[0]
 
 
-def open_artefact(path: Path, *, backend: BackendName | None = None, threads: int = 0) -> Artefact:
+def open_artefact(path: Path, *, backend: RunBy | None = None, threads: int = 0) -> Artefact:
     """Gives the network of an exported file, ready to run.
 
     Args:
@@ -111,7 +112,7 @@ def open_artefact(path: Path, *, backend: BackendName | None = None, threads: in
         CfgError: its cfg cannot be honoured.
     """
     name = backend_of(path, backend)
-    opened = BACKENDS[name](path, threads=threads)
+    opened = FpgaFolderBackend(path) if name == "integer" else BACKENDS[name](path, threads=threads)
     description = from_metadata(opened.metadata, path)
     expected = description.head_shapes
     if opened.outputs != expected or opened.input_shape != tuple(description.graph.input_shape):

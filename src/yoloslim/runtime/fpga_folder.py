@@ -26,7 +26,6 @@ class FpgaFolderBackend:
 
     Args:
         path: the index of the folder.
-        threads: has no effect: numpy takes what its BLAS is set to.
 
     Attributes:
         metadata: of the index, text by key.
@@ -38,7 +37,7 @@ class FpgaFolderBackend:
         TargetError: a sum may leave 32 bits.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         index = _index(path)
         self.metadata: Mapping[str, str] = index["metadata"]

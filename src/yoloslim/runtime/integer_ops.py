@@ -104,7 +104,7 @@ def _(op: Route, node: Node, network: ShiftedNetwork, inputs: Sequence[Map]) -> 
 @on_codes.register
 def _(op: Shortcut, node: Node, network: ShiftedNetwork, inputs: Sequence[Map]) -> Map:
     codes = network.ranges[node.name]
-    total = np.zeros(inputs[0].shape)
+    total: NDArray[Any] = np.zeros(inputs[0].shape)
     for name, x in zip(node.inputs, inputs, strict=True):
         step = sampling(Shape(*inputs[0].shape[1:]), Shape(*x.shape[1:]))
         shared = min(total.shape[1], x.shape[1])

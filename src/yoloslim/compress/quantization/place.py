@@ -199,7 +199,8 @@ def _check_codes(name: str, target: Target, weights: QuantSpec, activations: Qua
 
 
 def _check_layers(graph: Graph, name: str) -> None:
-    first, *others = refusals(graph, name) or [None]
-    if first is not None:
-        more = f" ({len(others)} more: yoloslim check --for {name})" if others else ""
-        raise TargetError(f"{first.node.name}: {name} cannot run {first.problem}: {first.rewrite}{more}")
+    found = refusals(graph, name)
+    if found:
+        first, more = found[0], len(found) - 1
+        others = f" ({more} more: yoloslim check --for {name})" if more else ""
+        raise TargetError(f"{first.node.name}: {name} cannot run {first.problem}: {first.rewrite}{others}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class CodeRange:
         return max(-self.low, self.high)
 
     @property
-    def dtype(self) -> np.dtype[np.int8] | np.dtype[np.uint8]:
+    def dtype(self) -> np.dtype[Any]:
         """The type of one byte that holds the codes."""
         return np.dtype(np.int8) if self.low < 0 else np.dtype(np.uint8)
 

@@ -86,5 +86,5 @@ def _table(node: Node, integers: Integers) -> Table:
     codes = torch.arange(before.spec.low, before.spec.high + 1, dtype=torch.float64)
     values = FUNCTIONS[getattr(node.op, "activation", "linear")](codes * float(before.scale))
     grid = Grid(torch.tensor(after.scale), torch.tensor(0.0))
-    dtype = _code_range(node.name, after).dtype
-    return np.asarray(to_codes(values, grid, after.spec).numpy(), dtype)
+    found: Table = to_codes(values, grid, after.spec).numpy().astype(_code_range(node.name, after).dtype)
+    return found

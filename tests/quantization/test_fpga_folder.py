@@ -188,6 +188,8 @@ def test_a_folder_that_is_damaged_is_told(made: Make, tmp_path: Path) -> None:
     assert "expected an index with schema, metadata and layers" in told("[]")
     assert "written by a later yoloslim: schema 2" in told(whole.replace('"schema": 1', '"schema": 2', 1))
     assert "its layers cannot be used" in told(whole.replace('"exponent"', '"power"', 1))
+    assert "no 001_convolutional" in told(whole.replace('"name": "001_convolutional"', '"name": "x"', 1))
+    assert "000_convolutional has shapes" in told(whole.replace("filters=8", "filters=9", 1))
     assert "its layers cannot be used" in told(whole.replace('"type": "int8"', '"type": "float64"', 1))
     shift.write_bytes(shifts[:-1])
     assert "shift.bin: expected 8 bytes, found 7" in told(whole)

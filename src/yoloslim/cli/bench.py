@@ -32,7 +32,9 @@ def bench(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            "--backend", metavar="NAME", help="torch, onnxruntime or openvino; repeatable. Default: all that can."
+            "--backend",
+            metavar="NAME",
+            help="torch, onnxruntime, openvino or integer; repeatable. Default: all that can.",
         ),
     ] = None,
     threads: Annotated[

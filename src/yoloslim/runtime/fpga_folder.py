@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from yoloslim.compress.quantization.shifts import INDEX_SCHEMA, CodeRange, Shift
 from yoloslim.compress.quantization.tiles import untiled
 from yoloslim.errors import WeightsError
 from yoloslim.graph.graph import IMAGE
+from yoloslim.graph.ops import Yolo
 from yoloslim.runtime.exported import check_batch, check_file
 from yoloslim.runtime.integers import IntegerBackend
 from yoloslim.weights.description import Description, from_metadata
+from yoloslim.weights.layout import tensor_shapes
 
 _TYPES = ("int8", "uint8", "int32")
 
@@ -81,7 +83,27 @@ def _network(rows: Sequence[Mapping[str, Any]], description: Description, folder
     tables = {
         row["name"]: _values(row, "table", folder) for row in rows if "table" in row["files"] and row["name"] != IMAGE
     }
-    return ShiftedNetwork(description.graph, ranges, kernels, tables)
+    network = ShiftedNetwork(description.graph, ranges, kernels, tables)
+    _check(network, {row["name"] for row in rows})
+    return network
+
+
+def _check(network: ShiftedNetwork, rows: Collection[str]) -> None:
+    """Makes sure that there is everything that the heads need, in the shapes that the cfg asks for."""
+    shapes = tensor_shapes(network.graph)
+    for node in network.graph:
+        kernel, table = network.kernels.get(node.name), network.tables.get(node.name)
+        missing = [name for name in (node.name, *node.inputs) if name not in rows]
+        if missing and (node.name in rows or isinstance(node.op, Yolo)):
+            raise ValueError(f"no {missing[0]}")
+        if kernel is not None:
+            found = kernel.weight.shape, kernel.bias.shape, kernel.shift.shape
+            weight = shapes[f"{node.name}.conv.weight"]
+            if found != (weight, weight[:1], weight[:1]):
+                raise ValueError(f"{node.name} has shapes {found}")
+        sums = kernel.sums if kernel is not None else network.ranges.get(node.name)
+        if table is not None and (sums is None or len(table) != sums.high - sums.low + 1):
+            raise ValueError(f"the table of {node.name} has {len(table)} entries")
 
 
 def _kernel(row: Mapping[str, Any], folder: Path) -> ShiftedKernel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 from yoloslim.compress.quantization.targets import Target, find_target
@@ -78,23 +79,15 @@ def findings(graph: Graph, name: str) -> Iterator[Finding]:
         error = section.error(text, key=refusal.key)
         first, *others = _lines(refusal) or [None]
         yield Finding(error.line, section.name, refusal.key, error.message, "error", first)
-        for fix in others:
-            assert fix is not None
-            yield Finding(
-                fix.line, "", "", f"({refusal.node.name}) reads this, and is to read another map", "error", fix
-            )
+        text = f"({refusal.node.name}) reads this, and is to read another map"
+        yield from (Finding(fix.line, "", "", text, "error", fix) for fix in others if fix)
 
 
 def _lines(refusal: Refusal) -> list[Fix | None]:
     """The lines that make up a rewrite; none where one of them is not there to be changed."""
-    options = [node.section.find(key) for node, key, _ in refusal.fixes]
-    if None in options:
-        return []
-    return [
-        Fix(option.line, f"{key}={value}")
-        for option, (_, key, value) in zip(options, refusal.fixes, strict=True)
-        if option is not None
-    ]
+    options = [(node.section.find(key), value) for node, key, value in refusal.fixes]
+    fixes = [Fix(option.line, f"{option.key}={value}") if option else None for option, value in options]
+    return fixes if all(fixes) else []
 
 
 def _activation(graph: Graph, node: Node, target: Target) -> Iterator[Refusal]:
@@ -118,52 +111,46 @@ def _windows(graph: Graph, node: Node, target: Target) -> Iterator[Refusal]:
     if not isinstance(node.op, MaxPool) or not target.max_pool or node.op.size <= target.max_pool:
         return
     text = f"pooling windows of {node.op.size}, above {target.max_pool}"
-    start = _start(graph, node, target.max_pool)
+    start = _start(graph, node, node.op, target.max_pool)
     if start is None:
-        yield Refusal(
-            node, text, "pool with smaller windows several times in a row, which gives the same values", "size"
-        )
+        rewrite = "pool with smaller windows several times in a row, which gives the same values"
+        yield Refusal(node, text, rewrite, "size")
         return
     names = [each.name for each in graph]
     route, rest = graph[node.inputs[0]], node.op.size - start.size + 1
-    offset = names.index(start.node.name) - names.index(route.name)
-    rewrite = f"pool what {start.node.name} gives (layers={offset}) with size={rest}, which gives the same values"
+    offset = names.index(start.name) - names.index(route.name)
+    rewrite = f"pool what {start.name} gives (layers={offset}) with size={rest}, which gives the same values"
     yield Refusal(node, text, rewrite, "size", ((node, "size", str(rest)), (route, "layers", str(offset))))
 
 
 class _Start(NamedTuple):
     """A pooling from which a larger one may go on."""
 
-    node: Node
+    name: str
     size: int
 
 
-def _start(graph: Graph, node: Node, most: int) -> _Start | None:
+def _start(graph: Graph, node: Node, op: MaxPool, most: int) -> _Start | None:
     """The largest pooling before a node that reads the same map, by a route of its own, and leaves a legal rest."""
-    route = graph[node.inputs[0]] if node.inputs[0] in {each.name for each in graph} else None
+    source = _source(graph, node)
     readers = [each for each in graph if node.inputs[0] in each.inputs]
-    if route is None or not _is_plain(route.op) or len(route.inputs) > 1 or len(readers) > 1:
+    if source == node.inputs[0] or len(readers) > 1 or not _keeps_size(op):
         return None
-    assert isinstance(node.op, MaxPool)
-    before = graph.nodes[: [each.name for each in graph].index(node.name)]
     found = [
-        _Start(other, other.op.size)
-        for other in before
-        if isinstance(other.op, MaxPool) and _source(graph, other) == route.inputs[0] and _keeps_size(other.op)
+        _Start(other.name, other.op.size)
+        for other in takewhile(lambda each: each is not node, graph)
+        if isinstance(other.op, MaxPool) and _source(graph, other) == source and _keeps_size(other.op)
     ]
-    able = [start for start in found if 0 < node.op.size - start.size < most]
-    return max(able, key=lambda start: start.size, default=None) if _keeps_size(node.op) else None
-
-
-def _is_plain(op: Op) -> bool:
-    return isinstance(op, Route) and op.groups == 1
+    able = [start for start in found if 0 < op.size - start.size < most]
+    return max(able, key=lambda start: start.size, default=None)
 
 
 def _source(graph: Graph, node: Node) -> str:
-    """The map that a node reads, behind routes that only name it."""
+    """The map that a node reads, behind a route that only names it."""
     name = node.inputs[0]
     found = next((each for each in graph if each.name == name), None)
-    return found.inputs[0] if found and _is_plain(found.op) and len(found.inputs) == 1 else name
+    is_name = found is not None and found.op == Route() and len(found.inputs) == 1
+    return found.inputs[0] if found is not None and is_name else name
 
 
 def _keeps_size(op: MaxPool) -> bool:

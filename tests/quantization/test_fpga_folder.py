@@ -8,21 +8,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from yoloslim.boxes.placement import place as placed
+from yoloslim.boxes.placement import to_batch
+from yoloslim.compress.quantization.calibrate import calibrated
+from yoloslim.compress.quantization.legality import findings
 from yoloslim.compress.quantization.network import QuantizedNetwork
-from yoloslim.compress.quantization.place import Placement
+from yoloslim.compress.quantization.place import Placement, place
 from yoloslim.compress.quantization.shifts import ShiftedNetwork
 from yoloslim.compress.quantization.spec import QuantSpec
-from yoloslim.compress.quantization.tiles import Tile, tiled, untiled
+from yoloslim.compress.quantization.tiles import PLAIN, Tile, tiled, untiled
+from yoloslim.data.pictures import read_picture
 from yoloslim.errors import OutputError, TargetError, WeightsError
 from yoloslim.export.fpga import INDEX
+from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
+from yoloslim.graph.lint import fixed
 from yoloslim.nn.network import Network
 from yoloslim.recipes.export import ParityFailed, random_batch
 from yoloslim.recipes.export_fpga import export_fpga, whole_numbers
 from yoloslim.runtime.artefact import open_artefact
 from yoloslim.runtime.integers import IntegerBackend
-from yoloslim.runtime.load import Model
+from yoloslim.runtime.load import Model, load
 
 REFERENCE = Path(__file__).resolve().parents[2] / "examples" / "fpga" / "reference.c"
 CONVOLUTION = "[convolutional]\nfilters=8\nsize=3\npad=1\nbatch_normalize=1\nactivation={}"
@@ -55,7 +63,7 @@ def made(tiny: Callable[..., Graph], quantize: Callable[..., QuantizedNetwork]) 
     return lambda *sections, asked=FPGA: Model(quantize(tiny(*(sections or ALL)), asked), ("hand",))
 
 
-def written(model: Model, folder: Path, tile: Tile | None = None) -> Path:
+def written(model: Model, folder: Path, tile: Tile = PLAIN) -> Path:
     export_fpga(model, folder, [random_batch(model.graph.input_shape, 0)], tile)
     return folder
 
@@ -74,8 +82,8 @@ def ran(program: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program), str(folder)], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("tile", [None, Tile(3, 2), Tile(16, 16)], ids=str)
-def test_c_computes_the_golden_output_of_every_layer(made: Make, tmp_path: Path, tile: Tile | None) -> None:
+@pytest.mark.parametrize("tile", [PLAIN, Tile(3, 2), Tile(16, 16)], ids=str)
+def test_c_computes_the_golden_output_of_every_layer(made: Make, tmp_path: Path, tile: Tile) -> None:
     folder = written(made(), tmp_path / "net", tile)
 
     found = ran(built(folder), folder)
@@ -116,7 +124,27 @@ def test_c_names_a_file_of_the_wrong_size(made: Make, tmp_path: Path) -> None:
     assert "000_convolutional.bias.bin: expected a file of 32 bytes" in found.stderr
 
 
-@pytest.mark.parametrize("tile", [Tile(), Tile(4, 2), Tile(64, 64)], ids=str)
+@pytest.mark.medium
+def test_c_computes_published_networks_from_a_picture_on(data_dir: Path, tmp_path: Path) -> None:
+    stem = data_dir / "weights" / "MobileNetV2-YOLOv3-Nano-coco"
+    text = stem.with_suffix(".cfg").read_text()
+    network = load(
+        stem.with_suffix(".weights"), parse_cfg(fixed(text, list(findings(parse_cfg(text), "fpga"))))
+    ).network
+    canvas, _ = placed(read_picture(data_dir / "images" / "dog.jpg"), (320, 320), "stretch")
+    batch = to_batch([canvas])
+    quantized = calibrated(network, place(network.graph, FPGA), [torch.from_numpy(batch)], "min-max")
+    export_fpga(Model(quantized), tmp_path / "net", [batch], Tile(16, 8))
+
+    found = ran(built(tmp_path / "net", "-fsanitize=undefined", "-fno-sanitize-recover=all"), tmp_path / "net")
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "from the picture on: 0 of 81 differ" in found.stdout
+    pixels = np.fromfile(tmp_path / "net" / "layers" / "image.pixels.bin", np.uint8).reshape(3, 320, 320)
+    np.testing.assert_array_equal(pixels, canvas[:, :, ::-1].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("tile", [PLAIN, Tile(4, 2), Tile(64, 64)], ids=str)
 def test_a_folder_runs_as_the_network_that_it_was_written_from(made: Make, tmp_path: Path, tile: Tile) -> None:
     model = made()
     artefact = open_artefact(written(model, tmp_path / "net", tile) / INDEX)
@@ -150,7 +178,7 @@ def test_the_files_are_bytes_and_words_in_the_order_that_the_index_says(made: Ma
 def test_tiles_of_one_leave_the_order_and_all_come_back() -> None:
     weight = np.random.default_rng(0).integers(-128, 128, (5, 3, 3, 3), dtype=np.int8)
 
-    assert tiled(weight, Tile()).tobytes() == weight.tobytes()
+    assert tiled(weight, PLAIN).tobytes() == weight.tobytes()
     for tile in (Tile(2, 2), Tile(5, 3), Tile(4, 1)):
         np.testing.assert_array_equal(untiled(tiled(weight, tile), weight.shape), weight)
 

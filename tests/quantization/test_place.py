@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from yoloslim.compress.quantization.legality import findings, refusals
 from yoloslim.compress.quantization.place import Placement, place
 from yoloslim.compress.quantization.plan import from_metadata, to_metadata
 from yoloslim.compress.quantization.spec import QuantSpec
@@ -12,6 +13,7 @@ from yoloslim.compress.quantization.targets import TARGETS
 from yoloslim.errors import RecipeError, TargetError, WeightsError
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import IMAGE, Graph
+from yoloslim.graph.lint import fixed
 from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.zoo.catalog import find, networks
 
@@ -184,3 +186,19 @@ def test_before_a_head_only_linear_sums_are_run(tiny: Callable[..., Graph]) -> N
 
     with pytest.raises(TargetError, match=r"activation=logistic .it has linear.: write activation=linear and fine"):
         place(graph, Placement("fpga"))
+
+
+@pytest.mark.parametrize("name", networks())
+def test_a_mended_cfg_of_the_zoo_keeps_its_layers_and_lacks_only_what_needs_a_hand(name: str) -> None:
+    text = to_cfg(find(name))
+    mended = parse_cfg(fixed(text, list(findings(parse_cfg(text), "fpga"))))
+
+    left = refusals(mended, "fpga")
+
+    assert [refusal for refusal in left if refusal.fixes] == []
+    assert [node.name for node in mended] == [node.name for node in parse_cfg(text)]
+    if left:
+        with pytest.raises(TargetError, match=f"{left[0].node.name}: fpga cannot run"):
+            place(mended, Placement("fpga"))
+    else:
+        assert place(mended, Placement("fpga")).target == "fpga"

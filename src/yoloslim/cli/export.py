@@ -80,6 +80,8 @@ def export(
     except ParityFailed as error:
         raise CheckFailed(str(error)) from error
     text = f"head maps as torch's to {parity.max_rel_diff:.1e} of their largest value"
+    if kind == _FOLDER:
+        text = "every number as torch's in float64"
     written = (out, out.with_suffix(".weights")) if kind == "darknet" else files_of(_named(out, kind))
     size_bytes = sum(path.stat().st_size for path in written)
     session.print(f"wrote {_shown(written, out, kind)}, {size_bytes:,} bytes; {text}")

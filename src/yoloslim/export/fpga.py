@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloslim.compress.quantization.shifts import INDEX_SCHEMA, CodeRange, ShiftedNetwork
-from yoloslim.compress.quantization.tiles import Tile, tiled
+from yoloslim.compress.quantization.tiles import PLAIN, Tile, tiled
 from yoloslim.export.fpga_header import header_of
 from yoloslim.export.fpga_ops import to_fpga
 from yoloslim.graph.graph import IMAGE, Node
-from yoloslim.graph.ops import Shortcut, Yolo
+from yoloslim.graph.ops import Shortcut
 from yoloslim.graph.shapes import infer_shapes
 from yoloslim.weights.description import Description, to_metadata
 
 INDEX = "index.json"
 HEADER = "network.h"
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +38,19 @@ class Golden:
 
 
 def write_fpga(
-    folder: Path, description: Description, network: ShiftedNetwork, golden: Golden, tile: Tile | None = None
+    folder: Path, description: Description, network: ShiftedNetwork, golden: Golden, tile: Tile = PLAIN
 ) -> None:
     """Writes a network into a folder that is there and empty.
 
     Args:
-        tile: the order of the weights; as they are, (O, I, k, k), where None.
+        tile: the order of the weights.
     """
     for name in ("layers", "golden"):
         (folder / name).mkdir()
-    files = dict(_files(network, golden, tile or Tile()))
+    files = dict(_files(network, golden, tile))
     for name, values in files.items():
         values.astype(values.dtype.newbyteorder("<")).tofile(folder / name)
-    rows = list(_rows(network, golden.maps.keys(), tile or Tile()))
+    rows = list(_rows(network, golden.maps.keys(), tile))
     for row in rows:
         row["files"] = {key: _about(name, files[name]) for key, name in _named(row["name"]).items() if name in files}
     index = {"schema": INDEX_SCHEMA, "metadata": to_metadata(description), "layers": rows}
@@ -67,7 +65,7 @@ def _named(name: str) -> dict[str, str]:
 
 
 def _files(network: ShiftedNetwork, golden: Golden, tile: Tile) -> Iterator[tuple[str, NDArray[Any]]]:
-    image = _named(IMAGE)
+    image, heads = _named(IMAGE), {node.name for node, _ in network.graph.heads}
     yield image["table"], network.pixel_codes
     yield image["pixels"], golden.pixels
     for name, kernel in network.kernels.items():
@@ -78,7 +76,7 @@ def _files(network: ShiftedNetwork, golden: Golden, tile: Tile) -> Iterator[tupl
     for name, table in network.tables.items():
         yield _named(name)["table"], table
     for name, found in golden.maps.items():
-        if not (name != IMAGE and isinstance(network.graph[name].op, Yolo)):
+        if name not in heads:
             yield _named(name)["golden"], found.astype(_dtype(network, name))
 
 
@@ -92,7 +90,7 @@ def _about(name: str, values: NDArray[Any]) -> dict[str, Any]:
     return {"file": name, "type": values.dtype.name, "shape": list(values.shape)}
 
 
-def _rows(network: ShiftedNetwork, computed: Any, tile: Tile) -> Iterator[dict[str, Any]]:
+def _rows(network: ShiftedNetwork, computed: Collection[str], tile: Tile) -> Iterator[dict[str, Any]]:
     shapes = infer_shapes(network.graph)
     image = network.ranges[IMAGE]
     yield {"name": IMAGE, "kind": "image", "inputs": [], "shape": list(shapes[IMAGE]), "codes": _codes(image)}

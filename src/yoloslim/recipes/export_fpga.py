@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.shifts import ShiftedNetwork
-from yoloslim.compress.quantization.tiles import Tile
+from yoloslim.compress.quantization.tiles import PLAIN, Tile
 from yoloslim.compress.quantization.to_shifts import TARGET, shifted
 from yoloslim.errors import TargetError
 from yoloslim.export.fpga import INDEX, Golden, write_fpga
@@ -27,7 +27,7 @@ from yoloslim.runtime.load import Model
 from yoloslim.weights.description import Description
 
 
-def export_fpga(model: Model, folder: Path, batches: Sequence[Batch], tile: Tile | None = None) -> Parity:
+def export_fpga(model: Model, folder: Path, batches: Sequence[Batch], tile: Tile = PLAIN) -> Parity:
     """Writes a quantized model into a new folder, and gives how far it is from torch: not at all.
 
     Args:

@@ -24,10 +24,14 @@ class Tile(NamedTuple):
         return Tile(min(self.outputs, shape[0]), min(self.inputs, shape[1]))
 
 
+PLAIN = Tile()
+"""One weight after the other: output, input, row, column."""
+
+
 def tiled(weight: NDArray[np.int8], tile: Tile) -> NDArray[np.int8]:
     """Gives weights, shape (O, I, k, k), tile by tile, shape (O / outputs, I / inputs, k, k, outputs, inputs).
 
-    Channels that the last tiles lack are 0. A tile of 1 x 1 leaves the order as it is.
+    Channels that the last tiles lack are 0. ``PLAIN`` leaves the order as it is.
     """
     outputs, inputs = tile
     rest = [(0, -count % side) for count, side in zip(weight.shape[:2], tile, strict=True)]

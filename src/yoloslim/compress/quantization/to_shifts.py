@@ -61,8 +61,9 @@ def _code_range(name: str, codes: MapCodes) -> CodeRange:
 def _exponents(name: str, scales: np.float32 | NDArray[np.float32]) -> NDArray[np.int64]:
     """The exponents of scales, in their shape."""
     fractions, exponents = np.frexp(scales)
-    if not np.all(fractions == 0.5):
-        raise TargetError(f"{name}: expected powers of two, found a scale of {np.ravel(scales)[0]:g}")
+    others = np.ravel(scales)[np.ravel(fractions) != 0.5]
+    if others.size:
+        raise TargetError(f"{name}: expected powers of two, found a scale of {others[0]:g}: quantize --power-of-two")
     return np.asarray(exponents, np.int64) - 1
 
 

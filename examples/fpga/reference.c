@@ -3,8 +3,8 @@
  *
  *     cc -std=c99 -O2 -I FOLDER reference.c -o reference && ./reference FOLDER
  *
- * Sums are of 32 bits and never leave them; build with -fsanitize=undefined to see that. Exit codes: 0 all equal, 1 not,
- * 2 a file is missing or of the wrong size. The formats are described in docs/fpga.md.
+ * Sums are of 32 bits and never leave them; build with -fsanitize=undefined to see that. Exit codes: 0 all equal,
+ * 1 not, 2 a file is missing or of the wrong size. The formats are described in docs/fpga.md.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -103,7 +103,8 @@ static int32_t *plain_weights(const char *folder, const ys_layer *layer, int inp
             for (int place = 0; place < window; place++) {
                 size_t tile = (size_t)(o / tm * columns + i / tn) * (size_t)window + (size_t)place;
                 size_t at = (tile * (size_t)tm + (size_t)(o % tm)) * (size_t)tn + (size_t)(i % tn);
-                weights[((size_t)o * (size_t)inputs + (size_t)i) * (size_t)window + (size_t)place] = code_of(bytes[at], 1);
+                size_t plain = ((size_t)o * (size_t)inputs + (size_t)i) * (size_t)window + (size_t)place;
+                weights[plain] = code_of(bytes[at], 1);
             }
     free(bytes);
     return weights;
@@ -126,7 +127,8 @@ static void add_products(const ys_layer *layer, const ys_layer *from, const int3
     }
 }
 
-static void convolution(const char *folder, const ys_layer *layer, const ys_layer *from, const int32_t *in, int32_t *out)
+static void convolution(const char *folder, const ys_layer *layer, const ys_layer *from, const int32_t *in,
+                        int32_t *out)
 {
     int inputs = from->channels / layer->groups, outputs = layer->channels / layer->groups, size = layer->size;
     size_t area = (size_t)(layer->height * layer->width), from_area = (size_t)(from->height * from->width);

@@ -125,7 +125,8 @@ class ShiftedNetwork:
 def nearest_codes(quotients: NDArray[np.float64], codes: CodeRange) -> NDArray[np.int32]:
     """Gives the code nearest to every quotient, ``value / 2**exponent``.
 
-    Quotients of whole numbers of 32 bits by powers of two are exact in float64, and so is the half that is added.
+    Quotients of whole numbers of 32 bits by powers of two are exact in float64, and so is the half that is added to all
+    but tiny ones, whose code is 0 either way.
     """
     is_even = codes.rounding == "half_even"
     nearest = np.rint(quotients) if is_even else np.trunc(quotients + np.copysign(0.5, quotients))

@@ -193,7 +193,7 @@ def test_a_mended_cfg_of_the_zoo_keeps_its_layers_and_lacks_only_what_needs_a_ha
     text = to_cfg(find(name))
     mended = parse_cfg(fixed(text, list(findings(parse_cfg(text), "fpga"))))
 
-    left = refusals(mended, "fpga")
+    left = refusals(mended, TARGETS["fpga"])
 
     assert [refusal for refusal in left if refusal.fixes] == []
     assert [node.name for node in mended] == [node.name for node in parse_cfg(text)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from yoloslim.cli.options import Target
+from yoloslim.cli.options import TargetName
 from yoloslim.cli.outcome import CheckFailed
 from yoloslim.cli.session import Result, Session
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def check(
     session: Session,
     cfg: Annotated[Path, typer.Option("--cfg", metavar="FILE", help="The cfg to check.")],
-    target: Annotated[Target | None, typer.Option("--for", help="What it is to run on, in integers.")] = None,
+    target: Annotated[TargetName | None, typer.Option("--for", help="What it is to run on, in integers.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what has one right answer.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where --fix writes; default: the cfg itself.")

@@ -10,7 +10,7 @@ import typer
 Resize = Literal["letterbox", "stretch"]
 Split = Literal["train", "val", "test"]
 Backend = Literal["onnxruntime", "openvino", "integer"]
-Target = Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"]
+TargetName = Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"]
 
 
 def check_share(value: float | None) -> float | None:

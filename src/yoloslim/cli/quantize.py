@@ -17,7 +17,7 @@ from yoloslim.cli.options import (
     SingleClass,
     Size,
     SplitOption,
-    Target,
+    TargetName,
     Trust,
     Weights,
     check_count,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from yoloslim.recipes.quantize import Quantized
     from yoloslim.runtime.load import Model
 
-TargetOption = Annotated[Target, typer.Option("--for", help="What it is to run on.")]
+Target = Annotated[TargetName, typer.Option("--for", help="What it is to run on.")]
 Bits = Annotated[int, typer.Option(metavar="N", min=0, help="Bits of a weight, 2 to 8; default: the target's.")]
 ActivationBits = Annotated[
     int, typer.Option("--activation-bits", metavar="N", min=0, help="Bits of a value between layers, 2 to 8.")
@@ -44,7 +44,7 @@ def quantize(
     data: DataFile,
     cfg: Cfg = "",
     trust: Trust = False,
-    target: TargetOption = "onnxruntime",
+    target: Target = "onnxruntime",
     scheme: Annotated[Literal["google"], typer.Option(help="How ranges come about.")] = "google",
     weight_bits: Bits = 0,
     activation_bits: ActivationBits = 0,

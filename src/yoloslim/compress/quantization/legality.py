@@ -51,13 +51,8 @@ class Refusal:
     fixes: tuple[tuple[Node, str, str], ...] = ()
 
 
-def refusals(graph: Graph, name: str) -> list[Refusal]:
-    """Gives what a target cannot run of a network, in its order.
-
-    Raises:
-        RecipeError: no such target.
-    """
-    target = find_target(name)
+def refusals(graph: Graph, target: Target) -> list[Refusal]:
+    """Gives what a target cannot run of a network, in its order."""
     return [refusal for node in graph for refusal in _refused(graph, node, target)]
 
 
@@ -72,8 +67,12 @@ def _refused(graph: Graph, node: Node, target: Target) -> Iterator[Refusal]:
 
 
 def findings(graph: Graph, name: str) -> Iterator[Finding]:
-    """Yields the same as problems of the cfg that the network was read from, with the lines that would mend them."""
-    for refusal in refusals(graph, name):
+    """Yields the same as problems of the cfg that the network was read from, with the lines that would mend them.
+
+    Raises:
+        RecipeError: no target has that name.
+    """
+    for refusal in refusals(graph, find_target(name)):
         section = refusal.node.section
         text = f"({refusal.node.name}) {name} cannot run {refusal.problem}: {refusal.rewrite}"
         error = section.error(text, key=refusal.key)

@@ -72,7 +72,7 @@ def place(graph: Graph, asked: Placement) -> QuantPlan:
     target = find_target(asked.target)
     weights, activations = asked.weights or target.weights, asked.activations or target.activations
     _check_codes(asked.target, target, weights, activations)
-    _check_layers(graph, asked.target)
+    _check_layers(graph, asked.target, target)
     kernels = _kernels(graph, asked, weights)
     coded = _coded(graph, kernels)
     edges = _edges(graph, coded)
@@ -198,8 +198,8 @@ def _check_codes(name: str, target: Target, weights: QuantSpec, activations: Qua
             raise TargetError(f"{name} rounds {' or '.join(target.roundings)}, asked for {spec.rounding}")
 
 
-def _check_layers(graph: Graph, name: str) -> None:
-    found = refusals(graph, name)
+def _check_layers(graph: Graph, name: str, target: Target) -> None:
+    found = refusals(graph, target)
     if found:
         first, more = found[0], len(found) - 1
         others = f" ({more} more: yoloslim check --for {name})" if more else ""

@@ -95,7 +95,7 @@ def trained_cells(job: Job) -> list[Cell]:
 def pruned_cells(job: Job, method: str, column: str, start: str, options: str) -> list[Cell]:
     """Prunes what ``start`` left with the options of a method, and trains the small network on."""
     title = method if start.endswith("sparse") else f"{method}, no sparse training"
-    name, row = f"{start}-{method.split(maxsplit=1)[0]}{column.rstrip(' %')}", f"{job.title}: {title}"
+    name, row = f"{start}-{'peer' if method == PEER else method}{column.rstrip(' %')}", f"{job.title}: {title}"
     weights = f"{RUNS}{start}/run/last.safetensors"
     measured = f"--measure torch --measure onnxruntime --out pruned {job.data} {job.options}"
     prune = f"yoloslim prune --weights {weights} {options} {measured}"

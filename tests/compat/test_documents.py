@@ -219,6 +219,17 @@ def test_the_samples_are_looked_at_where_no_source_is_given_and_boxes_are_text_t
     assert ((rows[:, 5] >= 0.01) & (rows[:, 4] == 0)).all()
 
 
+@pytest.mark.medium
+@pytest.mark.usefixtures("mini")
+def test_what_is_trained_for_an_fpga_is_written_for_one(folder: Path) -> None:
+    model = "--cfg cfg/mini/mini.cfg --data data/hand.data --img-size 64"
+    trained = python("train.py", f"{model} --weights weights/mini.weights --epochs 1 --quantized 1 --BN_Flod --FPGA")
+    written = python("scripts/convert_FPGA.py", f"{model} --weights weights/best.safetensors --reorder --TN 8 --TM 16")
+
+    assert (trained.returncode, written.returncode) == (0, 0), trained.stderr + written.stderr
+    assert {"index.json", "network.h"} <= {path.name for path in (folder / "output" / "fpga").iterdir()}
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in [*ROOT.glob("*.py"), *ROOT.glob("scripts/*.py")]))
 def test_a_script_is_two_lines_and_does_nothing_where_it_is_imported(script: str) -> None:
     path = next(path for path in (ROOT / script, ROOT / "scripts" / script) if path.exists())

@@ -105,7 +105,7 @@ def test_missing_samples_are_made_and_that_is_said(folder: Path, meant: Meant) -
 
 def test_files_for_an_fpga_are_an_export(meant: Meant) -> None:
     tiles = "--reorder --TN 8 --TM 16"
-    expected = {"--format": ["fpga"], "--reorder": [], "--tile-inputs": ["8"], "--tile-outputs": ["16"]}
+    expected = {"--format": ["fpga"], "--tile-inputs": ["8"], "--tile-outputs": ["16"]}
 
     exported = meant(convert_fpga, BASE + f"{tiles} --nms-thres 0.5")
     (first, _), (second, options) = meant(detect, BASE + f"--quantizer_output {tiles}").commands
@@ -114,6 +114,15 @@ def test_files_for_an_fpga_are_an_export(meant: Meant) -> None:
     assert {key: options[key] for key in expected} == expected
     assert {key: exported.options[key] for key in expected} == expected
     assert "--nms-thres" in exported.notes
+
+
+def test_weights_are_in_tiles_only_where_both_flags_ask_for_it(meant: Meant) -> None:
+    sizes = meant(convert_fpga, BASE + "--TN 8 --TM 16")
+    order = meant(convert_fpga, BASE + "--reorder")
+
+    assert not {"--tile-inputs", "--tile-outputs"} & (sizes.options.keys() | order.options.keys())
+    assert "--TN and --TM have no effect without --reorder" in sizes.notes
+    assert "--reorder has no effect without --TN and --TM" in order.notes
 
 
 def test_quantizing_without_training_takes_the_flags_of_a_test(meant: Meant) -> None:

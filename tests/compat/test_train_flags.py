@@ -41,7 +41,7 @@ Meant = Callable[..., Any]
         ("--quantized 1 --a-bit 4 --w-bit 5", {"--weight-bits": ["5"], "--activation-bits": ["4"]}),
         ("--quantized 1 --BN_Flod", {"--quantize": ["google"], "--fold-bn": []}),
         ("--quantized 2 --BN_Fold", {"--quantize": ["dorefa"], "--fold-bn": []}),
-        ("--FPGA", {"--quantize": ["google"], "--power-of-two": []}),
+        ("--FPGA", {"--quantize": ["google"], "--power-of-two": [], "--for": ["fpga"]}),
         ("--t_cfg t.cfg --t_weights t.weights --KDstr 4", {"--distill": ["kd4"], "--teacher-weights": ["t.weights"]}),
         ("--t_cfg yolov3.cfg --t_weights t.weights", {"--distill": ["kd1"], "--teacher-cfg": ["yolov3"]}),
         ("--rect", {"--set": ["data.loader.shape=rect"]}),

@@ -112,7 +112,7 @@ def test_weights_of_16_bits_halve_the_file_and_differ_by_their_rounding(files: d
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("net.foo", [], "ends in one of .onnx (onnx), .xml (openvino), .cfg (darknet), found '.foo'"),
+        ("net.foo", [], "ends in one of .onnx (onnx), .xml (openvino), .cfg (darknet), or --format fpga, found '.foo'"),
         ("net", [], "found ''"),
         ("net.onnx", ["--format", "openvino"], "ends in .xml for --format openvino, found '.onnx': name it net.xml"),
         ("net.onnx", ["--half"], "--half: only OpenVINO's .xml can have weights of 16 bits"),

@@ -24,6 +24,8 @@ PASSES = [
     "yoloslim.compress.quantization.equalize.passes_factors",
     "yoloslim.compress.quantization.place.passes_on",
     "yoloslim.export.onnx_ops.to_onnx",
+    "yoloslim.export.fpga_ops.to_fpga",
+    "yoloslim.runtime.integer_ops.on_codes",
 ]
 
 

@@ -5,12 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from yoloslim.compress.quantization.legality import findings, refusals
 from yoloslim.compress.quantization.place import Placement, place
 from yoloslim.compress.quantization.plan import from_metadata, to_metadata
 from yoloslim.compress.quantization.spec import QuantSpec
 from yoloslim.compress.quantization.targets import TARGETS
 from yoloslim.errors import RecipeError, TargetError, WeightsError
+from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import IMAGE, Graph
+from yoloslim.graph.lint import fixed
+from yoloslim.graph.to_cfg import to_cfg
 from yoloslim.zoo.catalog import find, networks
 
 CONVOLUTION = "[convolutional]\nfilters=8\nsize=3\npad=1\nbatch_normalize=1\nactivation={}"
@@ -123,7 +127,19 @@ def test_what_cannot_be_asked_is_told(
     [
         (MISH, "000_convolutional: fpga cannot run activation=mish .it has leaky, linear, relu, relu6."),
         ("[maxpool]\nsize=9\nstride=1", "000_maxpool: fpga cannot run pooling windows of 9, above 8"),
-        ("[se]\nreduction=3", "000_se: fpga cannot run SqueezeExcite layers"),
+        ("[se]\nreduction=3", "000_se: fpga cannot run SqueezeExcite layers: leave it out and fine-tune"),
+        ("[upsample]\nstride=2\nscale=.5", "000_upsample: fpga cannot run scale=0.5: write scale=1 and fine-tune"),
+        (LEAKY + "\nantialiasing=1\nstride=2", "000_convolutional: fpga cannot run antialiasing: leave it out"),
+        (
+            f"{LEAKY}\n{LEAKY}\n[shortcut]\nfrom=-2\nactivation=leaky",
+            "002_shortcut: .* activation=leaky .it has linear",
+        ),
+        (
+            f"{LEAKY}\n{LEAKY}\n[shortcut]\nfrom=-2\nweights_type=per_feature",
+            "002_shortcut: .* weights_type=per_feature",
+        ),
+        (f"{LEAKY}\n{LEAKY}\n{LEAKY}\nshare_index=1", "002_convolutional: fpga cannot run convolutions that share"),
+        (f"{MISH}\n{MISH}", "write activation=leaky and fine-tune .1 more: yoloslim check --for fpga."),
     ],
 )
 def test_a_layer_that_a_target_refuses_is_named(tiny: Callable[..., Graph], section: str, message: str) -> None:
@@ -163,3 +179,26 @@ def test_a_damaged_plan_is_refused(tiny: Callable[..., Graph]) -> None:
         from_metadata({key: value for key, value in whole.items() if key != "edges"}, graph, "a.safetensors")
     with pytest.raises(WeightsError, match="names 009_shortcut, which its cfg has not"):
         from_metadata({**whole, "edges": {**whole["edges"], "009_shortcut": IMAGE}}, graph, "a.safetensors")
+
+
+def test_before_a_head_only_linear_sums_are_run(tiny: Callable[..., Graph]) -> None:
+    graph = parse_cfg(to_cfg(tiny(LEAKY)).replace("activation=linear", "activation=logistic"))
+
+    with pytest.raises(TargetError, match=r"activation=logistic .it has linear.: write activation=linear and fine"):
+        place(graph, Placement("fpga"))
+
+
+@pytest.mark.parametrize("name", networks())
+def test_a_mended_cfg_of_the_zoo_keeps_its_layers_and_lacks_only_what_needs_a_hand(name: str) -> None:
+    text = to_cfg(find(name))
+    mended = parse_cfg(fixed(text, list(findings(parse_cfg(text), "fpga"))))
+
+    left = refusals(mended, TARGETS["fpga"])
+
+    assert [refusal for refusal in left if refusal.fixes] == []
+    assert [node.name for node in mended] == [node.name for node in parse_cfg(text)]
+    if left:
+        with pytest.raises(TargetError, match=f"{left[0].node.name}: fpga cannot run"):
+            place(mended, Placement("fpga"))
+    else:
+        assert place(mended, Placement("fpga")).target == "fpga"

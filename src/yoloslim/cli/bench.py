@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from yoloslim.data.pictures import Picture
     from yoloslim.recipes.bench import Contestant, Latency
 
-_BACKENDS = ("torch", "onnxruntime", "openvino")
+_BACKENDS = ("torch", "onnxruntime", "openvino", "integer")
 _VERSIONS = ("yoloslim", "numpy", "opencv-python-headless")
 
 
@@ -32,7 +32,9 @@ def bench(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            "--backend", metavar="NAME", help="torch, onnxruntime or openvino; repeatable. Default: all that can."
+            "--backend",
+            metavar="NAME",
+            help="torch, onnxruntime, openvino or integer; repeatable. Default: all that can.",
         ),
     ] = None,
     threads: Annotated[

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from yoloslim.cli.options import TargetName
 from yoloslim.cli.outcome import CheckFailed
 from yoloslim.cli.session import Result, Session
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def check(
     session: Session,
     cfg: Annotated[Path, typer.Option("--cfg", metavar="FILE", help="The cfg to check.")],
+    target: Annotated[TargetName | None, typer.Option("--for", help="What it is to run on, in integers.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what has one right answer.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where --fix writes; default: the cfg itself.")
@@ -34,6 +36,8 @@ def check(
         raise RecipeError("--out goes with --fix")
     text = read_text(cfg)
     findings = lint(text, str(cfg))
+    if target is not None and not any(finding.severity == "error" for finding in findings):
+        findings = (*findings, *_refused(text, str(cfg), target))
     mended = [finding for finding in findings if fix and finding.fix]
     if mended or out is not None:
         _write(out or cfg, fixed(text, mended))
@@ -49,6 +53,14 @@ def check(
         raise CheckFailed(f"{cfg}: {_count(findings)}", result)
     session.print(f"{cfg}: {_count(findings)}")
     return result
+
+
+def _refused(text: str, path: str, target: str) -> Iterator[Finding]:
+    """What a target cannot run of a network that can be read."""
+    from yoloslim.compress.quantization.legality import findings
+    from yoloslim.graph.from_cfg import parse_cfg
+
+    return findings(parse_cfg(text, path=path), target)
 
 
 def _row(finding: Finding) -> dict[str, Any]:

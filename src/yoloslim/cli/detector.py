@@ -132,10 +132,25 @@ def open_detector(
             raise RecipeError(f"--cfg {cfg}: {weights} brings its own network; leave --cfg out")
         artefact = usable_artefact(session, weights, size, backend)
         return Opened(artefact.detector(settings, resize), artefact.description.names, {})
-    if backend is not None:
+    if backend not in (None, "integer"):
         raise RecipeError(f"--backend {backend}: {weights} is run by torch; leave --backend out, or export it first")
     model = fitted(load_model(session, weights, cfg, trust=trust), size, resize)
-    return Opened(detector_of(session, model, settings), model.names, model.provenance)
+    detector = detector_of(session, model, settings)
+    if backend == "integer":
+        detector = in_whole_numbers(detector, model)
+    return Opened(detector, model.names, model.provenance)
+
+
+def in_whole_numbers(detector: Detector, model: Model) -> Detector:
+    """Gives the detector that runs its model in whole numbers.
+
+    Raises:
+        TargetError: the model is not quantized for an FPGA.
+    """
+    from yoloslim.recipes.export_fpga import whole_numbers
+    from yoloslim.runtime.integers import IntegerBackend
+
+    return replace(detector, backend=IntegerBackend(whole_numbers(model)))
 
 
 def detector_of(session: Session, model: Model, settings: DetectSettings) -> Detector:

@@ -9,7 +9,8 @@ import typer
 
 Resize = Literal["letterbox", "stretch"]
 Split = Literal["train", "val", "test"]
-Backend = Literal["onnxruntime", "openvino"]
+Backend = Literal["onnxruntime", "openvino", "integer"]
+TargetName = Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"]
 
 
 def check_share(value: float | None) -> float | None:
@@ -42,7 +43,11 @@ WeightsOrArtefact = Annotated[
     ),
 ]
 BackendOption = Annotated[
-    Backend | None, typer.Option("--backend", help="What runs an .onnx; default: onnxruntime. An .xml is OpenVINO's.")
+    Backend | None,
+    typer.Option(
+        "--backend",
+        help="What runs an .onnx; default: onnxruntime. integer: a network made --for fpga.",
+    ),
 ]
 WeightsOrNone = Annotated[Path | None, typer.Option("--weights", metavar="FILE|NAME", help=WEIGHTS_HELP)]
 Trust = Annotated[bool, typer.Option("--trust", help="Take a published file whose hash is not known, this once.")]

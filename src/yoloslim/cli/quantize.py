@@ -17,6 +17,7 @@ from yoloslim.cli.options import (
     SingleClass,
     Size,
     SplitOption,
+    TargetName,
     Trust,
     Weights,
     check_count,
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
     from yoloslim.recipes.quantize import Quantized
     from yoloslim.runtime.load import Model
 
-Target = Annotated[
-    Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"],
-    typer.Option("--for", help="What it is to run on."),
-]
+Target = Annotated[TargetName, typer.Option("--for", help="What it is to run on.")]
 Bits = Annotated[int, typer.Option(metavar="N", min=0, help="Bits of a weight, 2 to 8; default: the target's.")]
 ActivationBits = Annotated[
     int, typer.Option("--activation-bits", metavar="N", min=0, help="Bits of a value between layers, 2 to 8.")

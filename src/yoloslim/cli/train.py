@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from yoloslim.cli.options import Cfg, OutFolder, Resize, SingleClass, Size, Trust, WeightsOrNone, check_count
+from yoloslim.cli.options import (
+    Cfg,
+    OutFolder,
+    Resize,
+    SingleClass,
+    Size,
+    TargetName,
+    Trust,
+    WeightsOrNone,
+    check_count,
+)
 from yoloslim.cli.outputs import output_folder
 from yoloslim.cli.progress import changing_bar
 from yoloslim.cli.session import Result, Session
@@ -19,7 +29,6 @@ if TYPE_CHECKING:
     from yoloslim.engine.task import Trained
     from yoloslim.recipes.schema import TrainRecipe
 
-Target = Literal["onnxruntime", "onnxruntime-avx2", "openvino", "tensorrt", "fpga"]
 
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as train.ema=0.99; repeatable.")
@@ -71,7 +80,7 @@ def train(
     quantize: Annotated[
         Literal["google", "dorefa", "lsq"] | None, typer.Option(help="Train with rounding to integers, by this scheme.")
     ] = None,
-    target: Annotated[Target | None, typer.Option("--for", help="What the integers are to run on.")] = None,
+    target: Annotated[TargetName | None, typer.Option("--for", help="What the integers are to run on.")] = None,
     weight_bits: Annotated[int | None, typer.Option(metavar="N", help="Bits of a weight, 2 to 8.")] = None,
     activation_bits: Annotated[
         int | None, typer.Option("--activation-bits", metavar="N", help="Bits of a value between layers, 2 to 8.")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from yoloslim.compat.flags import FlagParser, Value, add_model, add_quantized, add_running, options
-from yoloslim.compat.fpga import add_fpga, fpga_command
+from yoloslim.compat.fpga import add_fpga, fpga_command, tile_notes
 from yoloslim.compat.names import CHECKPOINT, find_device, settled_model
 from yoloslim.compat.script import Report, Script, Translation
 from yoloslim.files import write_atomically
@@ -116,6 +116,7 @@ def _notes(given: Namespace) -> Iterator[str]:
         find_device(given.device).note: "," in given.device,
     }
     yield from (note for note, holds in notes.items() if holds)
+    yield from tile_notes(given)
 
 
 detect = Script(_flags(), prepare, translate, finish)

@@ -29,9 +29,8 @@ def fpga_command(given: Namespace, out: Path) -> tuple[str, ...]:
         "--weights": given.weights,
         "--format": "fpga",
         "--size": given.img_size,
-        "--reorder": given.reorder,
-        "--tile-inputs": given.TN,
-        "--tile-outputs": given.TM,
+        "--tile-inputs": given.TN if given.reorder else None,
+        "--tile-outputs": given.TM if given.reorder else None,
         "--out": str(out),
     }
     return ("export", *options(values))
@@ -42,7 +41,17 @@ def translate(given: Namespace) -> Translation:
     return Translation((fpga_command(given, OUT),), tuple(_notes(given)))
 
 
+def tile_notes(given: Namespace) -> Iterator[str]:
+    """Yields what has no effect of how the files for an FPGA are laid out."""
+    has_size = given.TN is not None or given.TM is not None
+    if has_size and not given.reorder:
+        yield "--TN and --TM have no effect without --reorder: weights are written in their own order"
+    if given.reorder and not has_size:
+        yield "--reorder has no effect without --TN and --TM, the sizes of a tile"
+
+
 def _notes(given: Namespace) -> Iterator[str]:
+    yield from tile_notes(given)
     if given.conf_thres is not None or given.nms_thres is not None:
         yield "--conf-thres and --nms-thres have no effect: boxes are found behind the head maps, not on the FPGA"
     if given.quantized > 0:

@@ -45,6 +45,7 @@ _OPTIONS = {
     "distill.teacher_weights": "--teacher-weights",
     "distill.method": "--distill",
     "quantize.scheme": "--quantize",
+    "quantize.for": "--for",
     "quantize.weight_bits": "--weight-bits",
     "quantize.activation_bits": "--activation-bits",
     "quantize.fold_bn": "--fold-bn",
@@ -220,6 +221,7 @@ def _quantization(given: Namespace) -> Settings:
         "quantize.activation_bits": given.a_bit,
         "quantize.fold_bn": given.fold,
         "quantize.power_of_two": given.FPGA,
+        **({"quantize.for": "fpga"} if given.FPGA else {}),
     }
 
 

@@ -38,7 +38,7 @@ from yoloslim.recipes.sparsity import Sparsity, check_penalty
 from yoloslim.recipes.start import starting_model
 from yoloslim.recipes.train import RECIPE, measure, tell, train_model
 from yoloslim.report.quantization_plots import write_quantization_plots
-from yoloslim.runtime.artefact import RUN_BY, BackendName, files_of, open_artefact
+from yoloslim.runtime.artefact import RUN_BY, RunBy, files_of, open_artefact
 from yoloslim.runtime.detector import Backend
 from yoloslim.runtime.load import Model, load, with_network
 from yoloslim.runtime.save import checkpoint_of, save_all
@@ -248,7 +248,7 @@ class _Road:
         figures = measure(model, self.material, self.recipe.device)
         return self._stage(name, model, checkpoint, (figures["map50"], figures["map"]), backend)
 
-    def _export(self, folder: Path, name: str, kind: Format, backend: BackendName) -> Stage:
+    def _export(self, folder: Path, name: str, kind: Format, backend: RunBy) -> Stage:
         path = folder / f"{self.recipe.name}{_SUFFIXES[kind]}"
         shape = self.model.graph.input_shape
         write = {"onnx": export, "openvino": export_openvino}[kind]
@@ -265,7 +265,7 @@ class _Road:
         path: Path,
         accuracy: tuple[float, float],
         backend: Backend,
-        kind: BackendName | Literal["torch"] = "torch",
+        kind: RunBy | Literal["torch"] = "torch",
     ) -> Stage:
         cost = total_cost(model.graph)
         ms = latency_ms(backend, model.graph)
@@ -273,7 +273,7 @@ class _Road:
         return Stage(name, cost.params, cost.macs, size_bytes, *accuracy, ms, kind, str(path))
 
 
-def _exports(recipe: Recipe) -> list[tuple[Format, BackendName]]:
+def _exports(recipe: Recipe) -> list[tuple[Format, RunBy]]:
     """Gives which files are made, each with what runs it."""
     wanted = recipe.measure.backends
     able = {kind: RUN_BY[_SUFFIXES[kind]] for kind in recipe.export.formats}

@@ -5,33 +5,41 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from yoloslim.boxes.detect import DetectSettings
 from yoloslim.boxes.placement import ResizeMode
 from yoloslim.errors import RecipeError, WeightsError
 from yoloslim.runtime.detector import Detector
 from yoloslim.runtime.exported import ExportedBackend
+from yoloslim.runtime.fpga_folder import FpgaFolderBackend
 from yoloslim.runtime.onnx_backend import OnnxBackend
 from yoloslim.runtime.openvino_backend import OpenVinoBackend
 from yoloslim.weights.description import Description, from_metadata
 
 BackendName = Literal["onnxruntime", "openvino"]
-"""What runs exported files."""
+"""Programs that run exported files."""
+
+RunBy = BackendName | Literal["integer"]
+"""What runs a file: a program, or whole numbers on numpy."""
 
 BACKENDS: Mapping[BackendName, Callable[..., ExportedBackend]] = {
     "onnxruntime": OnnxBackend,
     "openvino": OpenVinoBackend,
 }
 
-RUN_BY: Mapping[str, tuple[BackendName, ...]] = {".onnx": get_args(BackendName), ".xml": ("openvino",)}
+RUN_BY: Mapping[str, tuple[RunBy, ...]] = {
+    ".onnx": ("onnxruntime", "openvino"),
+    ".xml": ("openvino",),
+    ".json": ("integer",),
+}
 """What runs a file, by its suffix; the first is the default."""
-
 
 _WEIGHTS_BESIDE = {".xml": ".bin"}
 _QUANTIZING = {
     ".onnx": b"\x22\x10DequantizeLinear",  # NodeProto.op_type: its tag, its length, its text
     ".xml": b'type="FakeQuantize"',
+    ".json": b'"sums"',
 }
 
 
@@ -46,7 +54,7 @@ class Artefact(NamedTuple):
 
     backend: ExportedBackend
     description: Description
-    backend_name: BackendName
+    backend_name: RunBy
 
     def detector(self, settings: DetectSettings, resize: ResizeMode | None = None) -> Detector:
         """Gives a detector that runs the artefact; ``resize`` is the file's unless given."""
@@ -62,18 +70,23 @@ def is_artefact(path: Path) -> bool:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Gives the files that an exported network consists of: the named one, and that of its weights where it has one."""
+    """Gives the files that an exported network consists of: the named one, and those of its weights."""
+    if path.suffix.lower() == ".json":
+        return (path, *sorted((path.parent / "layers").iterdir()))
     beside = _WEIGHTS_BESIDE.get(path.suffix.lower())
     return (path, path.with_suffix(beside)) if beside else (path,)
 
 
 def is_quantized(path: Path) -> bool:
-    """Whether an exported file computes on integers: an ONNX file has DequantizeLinear, an .xml FakeQuantize."""
+    """Whether an exported file computes on integers: an ONNX file has DequantizeLinear, an .xml FakeQuantize.
+
+    An index of a folder for an FPGA says what sums become.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(_QUANTIZING[path.suffix.lower()]) >= 0
 
 
-def backend_of(path: Path, wanted: BackendName | None = None) -> BackendName:
+def backend_of(path: Path, wanted: RunBy | None = None) -> RunBy:
     """Gives what runs an exported file: the wanted backend, or its first where none is.
 
     Raises:
@@ -85,7 +98,7 @@ def backend_of(path: Path, wanted: BackendName | None = None) -> BackendName:
     return wanted or able[0]
 
 
-def open_artefact(path: Path, *, backend: BackendName | None = None, threads: int = 0) -> Artefact:
+def open_artefact(path: Path, *, backend: RunBy | None = None, threads: int = 0) -> Artefact:
     """Gives the network of an exported file, ready to run.
 
     Args:
@@ -99,7 +112,7 @@ def open_artefact(path: Path, *, backend: BackendName | None = None, threads: in
         CfgError: its cfg cannot be honoured.
     """
     name = backend_of(path, backend)
-    opened = BACKENDS[name](path, threads=threads)
+    opened = FpgaFolderBackend(path) if name == "integer" else BACKENDS[name](path, threads=threads)
     description = from_metadata(opened.metadata, path)
     expected = description.head_shapes
     if opened.outputs != expected or opened.input_shape != tuple(description.graph.input_shape):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import singledispatch
 
 from yoloslim.compress.quantization.dorefa import dorefa_maps, dorefa_weights
+from yoloslim.compress.quantization.legality import refusals
 from yoloslim.compress.quantization.plan import QuantPlan
 from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec
 from yoloslim.compress.quantization.targets import TARGETS, Target, find_target
@@ -244,18 +245,8 @@ def _check_codes(name: str, target: Target, weights: QuantSpec, activations: Qua
 
 
 def _check_layers(graph: Graph, name: str, target: Target) -> None:
-    for node in graph:
-        problem = _problem(node.op, target)
-        if problem:
-            raise TargetError(f"{node.name}: {name} cannot run {problem}: choose another --for, or change the cfg")
-
-
-def _problem(op: Op, target: Target) -> str:
-    if target.ops is not None and type(op) not in target.ops:
-        return f"{type(op).__name__} layers"
-    activation = getattr(op, "activation", "linear")
-    if target.activation_names is not None and activation not in target.activation_names:
-        return f"activation={activation} (it has {', '.join(sorted(target.activation_names))})"
-    if target.max_pool and isinstance(op, MaxPool) and op.size > target.max_pool:
-        return f"pooling windows of {op.size}, above {target.max_pool}"
-    return ""
+    found = refusals(graph, target)
+    if found:
+        first, more = found[0], len(found) - 1
+        others = f" ({more} more: yoloslim check --for {name})" if more else ""
+        raise TargetError(f"{first.node.name}: {name} cannot run {first.problem}: {first.rewrite}{others}")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from yoloslim.compress.quantization.spec import QuantSpec, Rounding, Scale
 from yoloslim.errors import RecipeError
 from yoloslim.graph.ops import (
-    AvgPool,
     Convolution,
     Depthwise,
     Dropout,
@@ -70,7 +69,7 @@ TARGETS: Mapping[str, Target] = {
         _SHIFTED,
         replace(_PIXELS, scale="power_of_two", rounding="half_away"),
         frozenset({"linear"}),
-        ops=frozenset({Convolution, Depthwise, Dropout, Empty, MaxPool, Route, Shortcut, Upsample, Yolo, AvgPool}),
+        ops=frozenset({Convolution, Depthwise, Dropout, Empty, MaxPool, Route, Shortcut, Upsample, Yolo}),
         activation_names=frozenset({"linear", "relu", "relu6", "leaky"}),
         max_pool=8,
         scales=("power_of_two",),

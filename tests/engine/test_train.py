@@ -78,9 +78,9 @@ def all_batches(epoch: int) -> Iterator[Pictures]:
         yield Pictures(images, torch.tensor(rows))
 
 
-def network() -> Network:
+def network(cfg: str = CFG) -> Network:
     torch.manual_seed(0)
-    return Network(parse_cfg(CFG))
+    return Network(parse_cfg(cfg))
 
 
 def task(folder: Path, **changes: object) -> Task:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from yoloslim.compress.quantization.codes import SMALLEST_SCALE, Codes, Grid, fake_quantized, rounded, to_codes
-from yoloslim.compress.quantization.fake_quantizer import Quantizer
+from yoloslim.compress.quantization.fake_quantizer import Rounding
 from yoloslim.compress.quantization.spec import QuantSpec
 
 MAP_END = 10.0
@@ -37,7 +37,7 @@ def dorefa_maps(spec: QuantSpec) -> QuantSpec:
     return replace(spec, signed=False, symmetric=True)
 
 
-class DorefaWeights(Quantizer):
+class DorefaWeights(Rounding):
     """Rounds weights, shape (O, I, k, k), before batch-norm scales their codes: its grid follows from the weights."""
 
     @property

@@ -6,6 +6,8 @@ behind them, and both agree bit for bit.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +18,8 @@ RANGE_MOMENTUM = 0.01
 """Share of each batch in the moving average of an activation's range (Jacob et al., 2018)."""
 
 
-class Quantizer(nn.Module):
-    """Rounds by a grid that it knows.
+class Rounding(nn.Module, ABC):
+    """Rounds tensors to what codes stand for.
 
     Attributes:
         is_frozen: whether what follows values stays in training too.
@@ -28,18 +30,30 @@ class Quantizer(nn.Module):
         self.spec = spec
         self.is_frozen = False
 
+    @property
+    @abstractmethod
+    def is_calibrated(self) -> bool:
+        """Whether it can round."""
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Codes:
+        """Gives the whole numbers that ``forward`` rounds to."""
+
+    def extra_repr(self) -> str:
+        """Gives the bits for printing."""
+        return f"{self.spec.bits} bits"
+
+
+class Quantizer(Rounding):
+    """Rounds by a grid that it knows before it sees the values."""
+
+    @abstractmethod
     def grid(self) -> Grid:
         """Gives what its codes stand for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_range(self, low: Tensor | float, high: Tensor | float) -> None:
         """Sets the grid, in place, to that of a range."""
-        raise NotImplementedError
-
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether its grid is known."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, member: int = 0) -> Tensor:
         """Gives the rounded tensor; ``member`` says which of the tensors with this scale it is."""
@@ -49,10 +63,6 @@ class Quantizer(nn.Module):
         """Gives the whole numbers that ``forward`` rounds to."""
         grid = Grid(*(tensor.detach() for tensor in self.grid()))
         return Codes(to_codes(x.detach(), grid, self.spec).to(torch.int32), grid)
-
-    def extra_repr(self) -> str:
-        """Gives the bits for printing."""
-        return f"{self.spec.bits} bits"
 
 
 class RangeQuantizer(Quantizer):

@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from yoloslim.compress.quantization.fake_quantizer import Quantizer, WeightQuantizer
+from yoloslim.compress.quantization.fake_quantizer import Quantizer, Rounding, WeightQuantizer
 from yoloslim.compress.quantization.folded_conv import FoldedConv
 from yoloslim.compress.quantization.place import passes_on
 from yoloslim.compress.quantization.plan import QuantPlan
@@ -79,10 +79,10 @@ class QuantizedNetwork(Network):
         """Gives the convolutions on integers by node."""
         return {name: cast(FoldedConv, self.get_submodule(name)) for name in self.plan.kernels}
 
-    def quantizers(self) -> Iterator[tuple[str, Quantizer]]:
+    def quantizers(self) -> Iterator[tuple[str, Rounding]]:
         """Gives every quantizer with its name in the state dict."""
         for name, module in self.named_modules():
-            if isinstance(module, Quantizer):
+            if isinstance(module, Rounding):
                 yield name, module
 
 

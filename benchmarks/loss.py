@@ -37,7 +37,7 @@ MOST_PERCENT = 1.0
 LOSSES = {
     "default": LossSettings(),
     "best": LossSettings(assignment="best", ignore_threshold=0.7),
-    "dynamic": LossSettings(assignment="dynamic"),
+    "threshold": LossSettings(assignment="threshold"),
     "focal": LossSettings(objectness_gamma=2.0, class_gamma=2.0),
 }
 

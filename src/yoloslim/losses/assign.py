@@ -45,16 +45,18 @@ class Matches:
         return Matches(*(torch.cat([getattr(self, part.name), getattr(other, part.name)]) for part in fields(self)))
 
     @staticmethod
-    def at(cell: Tensor, target: Tensor, targets: Tensor, shape: torch.Size) -> Matches:
+    def at(cells: tuple[Tensor, ...], target: Tensor, targets: Tensor, grid: tuple[int, int]) -> Matches:
         """Gives the matches of cells with objects, index by index.
 
         Args:
-            cell: shape (P,), index into all cells of a head of shape (B, anchors, h, w).
+            cells: image, anchor, row and column, each of shape (P,).
             target: shape (P,), index into ``targets``, shape (M, 6).
+            grid: rows and columns of the head map.
         """
-        image, anchor, row, column = torch.unravel_index(cell, shape)
         chosen = targets[target]
-        box = chosen[:, 2:6] * chosen.new_tensor([shape[3], shape[2]] * 2)
+        rows, columns = grid
+        box = chosen[:, 2:6] * chosen.new_tensor([columns, rows] * 2)
+        image, anchor, row, column = cells
         return Matches(image, anchor, row, column, box, chosen[:, 1].long())
 
 

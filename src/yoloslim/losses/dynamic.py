@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from yoloslim.graph.ops import Yolo
 from yoloslim.losses.assign import Matches
-from yoloslim.losses.decode import every_box, logits_of
+from yoloslim.losses.decode import anchors_in_cells, boxes_at, logits_of
 from yoloslim.losses.iou import paired_iou
 
 _MOST = 10  # cells that may answer for one object, as in YOLOX
@@ -34,47 +35,56 @@ def assign_dynamically(
         yolos: the heads.
         size: width and height of the input, pixels.
     """
-    shapes = [head_map.shape[:4] for head_map in head_maps]
+    starts = [0, *itertools.accumulate(head_map.shape[:4].numel() for head_map in head_maps)]
     with torch.no_grad():
         heads = [_candidates(*pair, targets, size) for pair in zip(head_maps, yolos, strict=True)]
-        cell, overlap, alignment = (torch.cat(parts, 1) for parts in zip(*heads, strict=True))  # (M, candidates)
+        place = torch.cat([part[0] + start for part, start in zip(heads, starts, strict=False)], 1)  # (M, candidates)
+        overlap, alignment = (torch.cat([part[index] for part in heads], 1) for index in (1, 2))
         target, candidate = _best_aligned(overlap, alignment)
-        head = torch.repeat_interleave(torch.tensor([part[0].shape[1] for part in heads], device=cell.device))
-        of_head, of_cell, good = head[candidate], cell[target, candidate], alignment[target, candidate]
-        kept = [_winners(of_cell, good, of_head == index) for index in range(len(shapes))]
-    return [Matches.at(of_cell[part], target[part], targets, shape) for part, shape in zip(kept, shapes, strict=True)]
+        place = place[target, candidate]
+        kept = _winners(place, alignment[target, candidate], starts[-1])
+        target, place = target[kept], place[kept]
+    return [_matches(*part, target, place, targets) for part in zip(head_maps, itertools.pairwise(starts), strict=True)]
 
 
 def _candidates(head_map: Tensor, yolo: Yolo, targets: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Cell in the head, overlap and alignment of each candidate of one head, shapes (M, anchors * 4).
+    """Place in the head, overlap and alignment of each candidate of one head, shapes (M, 4 * anchors).
 
-    The alignment of a candidate beyond the border is -1.
+    Places count the boxes of a head laid out (B, h, w, anchors). The alignment of a candidate beyond the border is -1.
     """
     _, anchors, rows, columns = head_map.shape[:4]
     grid = targets.new_tensor([columns, rows])
     objects = targets[:, 2:] * torch.cat([grid, grid])  # (M, 4), cells
     near = (objects[:, None, :2] - 0.5).floor() + targets.new_tensor(_SQUARE)  # (M, 4, 2)
-    outside = ((near < 0) | (near >= grid)).any(2)
-    column, row = torch.minimum(near.clamp(min=0), grid - 1).long()[:, None].unbind(-1)  # (M, 1, 4)
-    image, class_id = (targets[:, part].long()[:, None, None] for part in (0, 1))
-    anchor = torch.arange(anchors, device=targets.device)[:, None]
-    cell = ((image * anchors + anchor) * rows + row) * columns + column  # (M, anchors, 4)
-    boxes = every_box(head_map, yolo, (size[0] / columns, size[1] / rows)).view(-1, 4)[cell.flatten()]
-    wanted = objects.repeat_interleave(anchors * len(_SQUARE), 0)
-    overlap = paired_iou(boxes, wanted).view(cell.shape).masked_fill(outside[:, None], 0)
-    scores = _scores(head_map, cell, (image, anchor, row, column), class_id, yolo)
-    alignment = (scores * overlap.pow(_OVERLAP_POWER)).masked_fill(outside[:, None], -1)
-    return cell.flatten(1), overlap.flatten(1), alignment.flatten(1)
+    outside = ((near < 0) | (near >= grid)).any(2, keepdim=True)  # (M, 4, 1)
+    near = torch.minimum(near.clamp(min=0), grid - 1)
+    image, class_id = targets[:, :2].long().unsqueeze(-1).unbind(1)  # (M, 1)
+    column, row = near.long().unbind(2)
+    cell = (image * rows + row) * columns + column  # (M, 4)
+    place = cell[..., None] * anchors + torch.arange(anchors, device=cell.device)  # (M, 4, anchors)
+    values = head_map.permute(0, 2, 3, 1, 4).reshape(-1, head_map.shape[4])
+    found = values[:, : yolo.objectness + 1].index_select(0, place.flatten()).view(*place.shape, yolo.objectness + 1)
+    sides = anchors_in_cells(head_map, yolo, (size[0] / columns, size[1] / rows))
+    boxes = boxes_at(found[..., yolo.box], near[:, :, None], sides, yolo)
+    overlap = paired_iou(boxes.flatten(0, 2), objects[:, None, None].expand_as(boxes).flatten(0, 2)).view(place.shape)
+    overlap = overlap.masked_fill(outside, 0)
+    score = logits_of(found[..., yolo.objectness], yolo).sigmoid() * _class_scores(values, place, class_id, yolo)
+    alignment = (score * overlap.pow(_OVERLAP_POWER)).masked_fill(outside, -1)
+    return place.flatten(1), overlap.flatten(1), alignment.flatten(1)
 
 
-def _scores(head_map: Tensor, cell: Tensor, index: tuple[Tensor, ...], class_id: Tensor, yolo: Yolo) -> Tensor:
-    """Objectness times probability of the object's class at cells of a head map, also given as (B, anchors, h, w)."""
-    objectness = logits_of(head_map[..., yolo.objectness], yolo).sigmoid().flatten()[cell]
-    classes = head_map[..., yolo.objectness + 1 :]
+def _class_scores(values: Tensor, place: Tensor, class_id: Tensor, yolo: Yolo) -> Tensor:
+    """Probability of the class of each object, shape (M, 1), at its candidates, shape (M, 4, anchors).
+
+    Args:
+        values: shape (places, values of a box).
+    """
+    class_id = class_id[..., None].expand(place.shape)
+    first = yolo.objectness + 1
     if yolo.class_score == "logistic":
-        return objectness * logits_of(classes[(*index, class_id)], yolo).sigmoid()
-    shares = classes[index].softmax(-1)
-    return objectness * shares.gather(-1, class_id[..., None].expand(*shares.shape[:-1], 1))[..., 0]
+        return logits_of(values.take(place * values.shape[1] + first + class_id), yolo).sigmoid()
+    shares = values[:, first:].index_select(0, place.flatten()).softmax(1)
+    return shares.gather(1, class_id.reshape(-1, 1)).view(place.shape)
 
 
 def _best_aligned(overlap: Tensor, alignment: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,11 +97,17 @@ def _best_aligned(overlap: Tensor, alignment: Tensor) -> tuple[Tensor, Tensor]:
     return target, best.indices[target, rank]
 
 
-def _winners(cell: Tensor, alignment: Tensor, considered: Tensor) -> Tensor:
-    """Indices, ascending, of the best aligned one for each cell among those that are considered."""
-    index = considered.nonzero()[:, 0]
-    index = index[alignment[index].argsort(descending=True, stable=True)]
-    index = index[cell[index].argsort(stable=True)]
-    is_first = torch.ones_like(index, dtype=torch.bool)
-    is_first[1:] = cell[index][1:] != cell[index][:-1]
-    return index[is_first].sort().values
+def _winners(place: Tensor, alignment: Tensor, places: int) -> Tensor:
+    """Indices of the best aligned claim to each place; of equal ones the first."""
+    best = alignment.new_zeros(places).scatter_reduce_(0, place, alignment, "amax")
+    claim = (alignment == best[place]).nonzero()[:, 0]
+    first = torch.full((places,), len(place), device=place.device).scatter_reduce_(0, place[claim], claim, "amin")
+    return claim[claim == first[place[claim]]]
+
+
+def _matches(head_map: Tensor, ends: tuple[int, int], target: Tensor, place: Tensor, targets: Tensor) -> Matches:
+    """Gives the matches of the head whose places lie between two ends."""
+    images, anchors, rows, columns = head_map.shape[:4]
+    own = ((place >= ends[0]) & (place < ends[1])).nonzero()[:, 0]
+    image, row, column, anchor = torch.unravel_index(place[own] - ends[0], (images, rows, columns, anchors))
+    return Matches.at((image, anchor, row, column), target[own], targets, (rows, columns))

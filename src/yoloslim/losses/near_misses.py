@@ -87,7 +87,8 @@ def with_near_misses(
     best.scatter_reduce_(0, cell, overlap, "amax")
     best[matches.flat(shape)] = torch.inf  # they answer already
     added = (overlap >= best[cell]).nonzero()[:, 0]
-    return matches.joined(Matches.at(cell[added], target[added], targets, shape))
+    cells = torch.unravel_index(cell[added], shape)
+    return matches.joined(Matches.at(cells, target[added], targets, (shape[2], shape[3])))
 
 
 def _windows(objects: Tensor, threshold: float, yolo: Yolo, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,10 @@ def test_cfg_writes_every_network_with_no_problem_to_tell(run: Any, name: str) -
             ["yolov3-tiny", "--anchors", "bad.txt"],
             "--anchors bad.txt: expected anchors as 'w,h w,h ...', found '10;14'",
         ),
-        (["yolov3-tiny", "--size", "99999"], "--size 99999: expected a number of pixels"),
+        (
+            ["yolov3-tiny", "--size", "99999"],
+            "--size 99999: expected a number of pixels such as 416, or WIDTHxHEIGHT such as 640x480, 65536 at most",
+        ),
         (["yolov3-tny"], "did you mean yolov3-tiny"),
         (["yolov3+"], "'yolov3' is no backbone; known: darknet19"),
         (["yolov3-tiny", "--out", "."], "cannot write this file"),

@@ -28,6 +28,7 @@ from yoloslim.recipes.schema import (
     MeasureTable,
     ModelTable,
     PruneTable,
+    QuantizeTable,
     Recipe,
     SparsityTable,
 )
@@ -122,6 +123,17 @@ def test_every_file_is_measured_by_the_backends_that_run_it(recipe: Recipe) -> N
     assert backends == [("onnxruntime", ".onnx"), ("openvino", ".onnx"), ("openvino", ".xml")]
     assert all(stage.map50 == pytest.approx(stages[-4].map50, abs=0.002) for stage in exported.values())
     assert all(stage.bytes > 4 * stage.params for stage in exported.values())  # weights included
+
+
+def test_integers_for_an_fpga_are_measured_by_their_own_runtime(recipe: Recipe) -> None:
+    short = replace(recipe, train=replace(recipe.train, epochs=0), sparsity=SparsityTable())
+    quantize = QuantizeTable(target="fpga", power_of_two=True, pictures=8)
+
+    stages = compress(replace(short, quantize=quantize, export=ExportTable(("fpga",))), graph())
+
+    assert stages[-1].backend == "integer"
+    assert Path(stages[-1].path) == Path(recipe.out) / "exported" / "squares" / "index.json"
+    assert stages[-1].map50 == pytest.approx(stages[-2].map50, abs=0.002)
 
 
 def test_a_grey_network_takes_the_road_with_batches_of_many_shapes(recipe: Recipe) -> None:

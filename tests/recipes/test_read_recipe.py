@@ -67,7 +67,10 @@ def test_changes_win_over_the_file(recipe_file: Path) -> None:
         ("train.epochs=-1", r"epochs: expected 0 to 1e\+06, found -1"),
         ("prune.target=params=0.2", r"\[prune\] needs one of percent .* and target"),
         ("data.resize=crop", r"data\.resize: input should be 'letterbox' or 'stretch'"),
-        ("export.formats=['tflite']", r"export\.formats\.0: input should be 'onnx' or 'openvino', found 'tflite'"),
+        (
+            "export.formats=['tflite']",
+            r"export\.formats\.0: input should be 'onnx', 'openvino' or 'fpga', found 'tflite'",
+        ),
         ("measure.backends=['torch']", r"measure\.backends\.0: input should be 'onnxruntime' or 'openvino'"),
         ("augment.flip=3", r"flip: expected 0 to 1, found 3"),
         ("data.data=${NOWHERE}/x", r"\$\{NOWHERE\} is not set in the environment"),
@@ -132,6 +135,7 @@ def test_a_target_that_cannot_be_read_is_refused_before_training(recipe_file: Pa
         (["prune.rounds=2", "finetune.epochs=0"], r"set \[finetune\] epochs"),
         (["distill.method=kd1", "finetune.epochs=0"], r"teaches the fine-tuning, .* set \[finetune\] epochs"),
         (["distill.method=auto", "distill.scale=originals"], "expected one of kd1, .* found method auto"),
+        (['export.formats=["fpga"]'], r'set \[quantize\] for = "fpga"'),
         (["prune.rounds=2", "prune.method=layer_channel"], "set blocks, which are shared out over the rounds"),
     ],
 )

@@ -52,8 +52,10 @@ def parse_size(text: str) -> tuple[int, int] | None:
         return None
     match = _SIZE.fullmatch(text.strip())
     sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if min(sides) < 1 or max(sides) > SCHEMA["net"]["width"].maximum:
-        raise RecipeError(f"--size {text}: expected a number of pixels such as 416, or WIDTHxHEIGHT such as 640x480")
+    most = SCHEMA["net"]["width"].maximum
+    if min(sides) < 1 or max(sides) > most:
+        forms = f"a number of pixels such as 416, or WIDTHxHEIGHT such as 640x480, {most:.0f} at most"
+        raise RecipeError(f"--size {text}: expected {forms}")
     return sides
 
 

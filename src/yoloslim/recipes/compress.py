@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,8 @@ from yoloslim.graph.lanes import trace_lanes
 from yoloslim.recipes.distill import distiller_of, model_teacher, teachers_of
 from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, accuracy_on, evidence_of
-from yoloslim.recipes.export import export, export_openvino, random_batch
+from yoloslim.recipes.export import Batch, Parity, export, export_openvino, random_batch
+from yoloslim.recipes.export_fpga import export_fpga
 from yoloslim.recipes.latency import median_ms
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.pictures import picture_batches
@@ -47,7 +49,9 @@ from yoloslim.weights.checkpoint import save_checkpoint
 
 _log = logging.getLogger(__name__)
 
-_SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+_FILES: dict[Format, str] = {"onnx": "{}.onnx", "openvino": "{}.xml", "fpga": "{}/index.json"}
+"""What is run, of a recipe's name."""
+
 _MAY_CHANGE = ("out", "device")  # of a recipe whose run goes on
 
 
@@ -249,9 +253,9 @@ class _Road:
         return self._stage(name, model, checkpoint, (figures["map50"], figures["map"]), backend)
 
     def _export(self, folder: Path, name: str, kind: Format, backend: RunBy) -> Stage:
-        path = folder / f"{self.recipe.name}{_SUFFIXES[kind]}"
+        path = folder / _FILES[kind].format(self.recipe.name)
         shape = self.model.graph.input_shape
-        write = {"onnx": export, "openvino": export_openvino}[kind]
+        write = {"onnx": export, "openvino": export_openvino, "fpga": _export_fpga}[kind]
         write(self.model, path, [random_batch(shape, self.recipe.seed)])
         artefact = open_artefact(path, backend=backend)
         detector = artefact.detector(DetectSettings(conf=0.001))
@@ -273,10 +277,16 @@ class _Road:
         return Stage(name, cost.params, cost.macs, size_bytes, *accuracy, ms, kind, str(path))
 
 
+def _export_fpga(model: Model, index: Path, batches: Sequence[Batch]) -> Parity:
+    """Writes the folder of an index, in place of what an interrupted run left."""
+    shutil.rmtree(index.parent, ignore_errors=True)
+    return export_fpga(model, index.parent, batches)
+
+
 def _exports(recipe: Recipe) -> list[tuple[Format, RunBy]]:
     """Gives which files are made, each with what runs it."""
     wanted = recipe.measure.backends
-    able = {kind: RUN_BY[_SUFFIXES[kind]] for kind in recipe.export.formats}
+    able = {kind: RUN_BY[Path(_FILES[kind]).suffix] for kind in recipe.export.formats}
     return [(kind, name) for kind, names in able.items() for name in [n for n in names if n in wanted] or names[:1]]
 
 

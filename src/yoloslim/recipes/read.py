@@ -128,6 +128,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
             check_trained(recipe.quantize, recipe.train)
         elif recipe.quantize is not None:
             check_measured(recipe.quantize)
+        if "fpga" in recipe.export.formats and (recipe.quantize is None or recipe.quantize.target != "fpga"):
+            raise RecipeError('[export] formats: fpga needs integers made for it: set [quantize] for = "fpga"')
         replace(recipe.train, epochs=recipe.sparsity.epochs)
     return recipe
 

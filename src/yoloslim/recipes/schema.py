@@ -21,7 +21,7 @@ from yoloslim.errors import RecipeError
 from yoloslim.runtime.artefact import BackendName
 
 Size = int | tuple[int, int]
-Format = Literal["onnx", "openvino"]
+Format = Literal["onnx", "openvino", "fpga"]
 
 LossTable = Mapping[str, Any]
 """``[loss]``: fields of `LossSettings`; what it leaves out is the cfg's, else the default."""

@@ -46,23 +46,25 @@ def bright_box(picture: np.ndarray) -> list[int]:
     return [int(side) for side in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)]
 
 
-@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 20))
-def test_two_flips_give_the_picture_back(seed: int, width: int, height: int) -> None:
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 20), st.booleans())
+def test_two_flips_give_the_picture_back(seed: int, width: int, height: int, vertical: bool) -> None:
     rng = np.random.default_rng(seed)
     boxes = np.sort(rng.integers(0, [width + 1, height + 1], (5, 2, 2)), axis=1).reshape(-1, 4)
     pair = Pair(rng.integers(0, 256, (height, width, 3), np.uint8), annotation(*map(tuple, boxes.tolist())))
 
-    found = flip(*flip(*pair))
+    found = flip(*flip(*pair, vertical=vertical), vertical=vertical)
 
     np.testing.assert_array_equal(found.picture, pair.picture)
     np.testing.assert_array_equal(found.annotation.boxes, pair.annotation.boxes)
 
 
 def test_a_flip_moves_the_box_with_what_is_painted() -> None:
-    found = flip(*painted((10, 20, 30, 50)))
+    mirrored, turned = (flip(*painted((10, 20, 30, 50)), vertical=vertical) for vertical in (False, True))
 
-    assert bright_box(found.picture) == [70, 20, 90, 50]
-    assert found.annotation.boxes.tolist() == [[70, 20, 90, 50]]
+    assert bright_box(mirrored.picture) == [70, 20, 90, 50]
+    assert mirrored.annotation.boxes.tolist() == [[70, 20, 90, 50]]
+    assert bright_box(turned.picture) == turned.annotation.boxes[0].tolist()
+    assert turned.annotation.boxes[0, [0, 2]].tolist() == [10, 30]
 
 
 @given(

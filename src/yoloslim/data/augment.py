@@ -57,6 +57,8 @@ class AugmentSettings:
 
     Attributes:
         flip: probability of a mirror image (left becomes right).
+        flip_vertical: probability that top becomes bottom: for what has no upright, as seen from above or through a
+            microscope.
         hue: largest shift of the hue, as a share of the colour circle.
         saturation: saturation is multiplied by 1 ± this.
         value: brightness is multiplied by 1 ± this.
@@ -78,6 +80,7 @@ class AugmentSettings:
     """
 
     flip: float = 0.5
+    flip_vertical: float = 0.0
     hue: float = 0.015
     saturation: float = 0.7
     value: float = 0.4
@@ -161,8 +164,11 @@ def _moved_and_recoloured(
 
 
 def random_flip(picture: Picture, annotation: Annotation, rng: np.random.Generator, settings: AugmentSettings) -> Pair:
-    """Gives the picture or, with probability ``settings.flip``, its mirror image."""
-    return flip(picture, annotation) if rng.random() < settings.flip else Pair(picture, annotation)
+    """Gives the picture or, with the probabilities of the settings, its mirror image in either direction."""
+    pair = flip(picture, annotation) if rng.random() < settings.flip else Pair(picture, annotation)
+    if settings.flip_vertical and rng.random() < settings.flip_vertical:
+        return flip(*pair, vertical=True)
+    return pair
 
 
 def random_cutout(

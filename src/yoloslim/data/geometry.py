@@ -36,12 +36,12 @@ class Pair(NamedTuple):
     annotation: Annotation
 
 
-def flip(picture: Picture, annotation: Annotation) -> Pair:
-    """Gives the mirror image: left becomes right."""
-    width = picture.shape[1]
+def flip(picture: Picture, annotation: Annotation, *, vertical: bool = False) -> Pair:
+    """Gives the mirror image: left becomes right, or top becomes bottom."""
+    axis, low = (0, 1) if vertical else (1, 0)
     boxes = annotation.boxes.copy()
-    boxes[:, [0, 2]] = width - annotation.boxes[:, [2, 0]]
-    return Pair(np.asarray(cv2.flip(picture, 1), np.uint8), dataclasses.replace(annotation, boxes=boxes))
+    boxes[:, [low, low + 2]] = picture.shape[axis] - annotation.boxes[:, [low + 2, low]]
+    return Pair(np.asarray(cv2.flip(picture, axis), np.uint8), dataclasses.replace(annotation, boxes=boxes))
 
 
 def warp(picture: Picture, annotation: Annotation, matrix: Matrix, size: tuple[int, int]) -> Pair:

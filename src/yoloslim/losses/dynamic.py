@@ -63,11 +63,11 @@ def _candidates(head_map: Tensor, yolo: Yolo, targets: Tensor, size: tuple[int, 
     cell = (image * rows + row) * columns + column  # (M, 4)
     place = cell[..., None] * anchors + torch.arange(anchors, device=cell.device)  # (M, 4, anchors)
     values = head_map.permute(0, 2, 3, 1, 4).reshape(-1, head_map.shape[4])
-    found = values[:, : yolo.objectness + 1].index_select(0, place.flatten()).view(*place.shape, yolo.objectness + 1)
+    found = values[:, : yolo.objectness + 1].index_select(0, place.flatten())
+    found = found.T.contiguous().T.view(*place.shape, found.shape[1])  # values of a kind side by side in memory
     sides = anchors_in_cells(head_map, yolo, (size[0] / columns, size[1] / rows))
     boxes = boxes_at(found[..., yolo.box], near[:, :, None], sides, yolo)
-    overlap = paired_iou(boxes.flatten(0, 2), objects[:, None, None].expand_as(boxes).flatten(0, 2)).view(place.shape)
-    overlap = overlap.masked_fill(outside, 0)
+    overlap = paired_iou(boxes, objects[:, None, None]).masked_fill(outside, 0)
     score = logits_of(found[..., yolo.objectness], yolo).sigmoid() * _class_scores(values, place, class_id, yolo)
     alignment = (score * overlap.pow(_OVERLAP_POWER)).masked_fill(outside, -1)
     return place.flatten(1), overlap.flatten(1), alignment.flatten(1)
@@ -90,7 +90,7 @@ def _class_scores(values: Tensor, place: Tensor, class_id: Tensor, yolo: Yolo) -
 def _best_aligned(overlap: Tensor, alignment: Tensor) -> tuple[Tensor, Tensor]:
     """Index of object and candidate of the first k candidates of each object."""
     most = min(_MOST, overlap.shape[1])
-    count = overlap.topk(most, dim=1).values.sum(1).long().clamp(min=1)  # (M,)
+    count = overlap.topk(most, dim=1, sorted=False).values.sum(1).long().clamp(min=1)  # (M,)
     best = alignment.topk(most, dim=1)
     is_taken = (torch.arange(most, device=count.device) < count[:, None]) & (best.values >= 0)
     target, rank = is_taken.nonzero(as_tuple=True)

@@ -3,8 +3,9 @@
     python benchmarks/step.py                      run both in turn, print the table, write benchmarks/results/step.json
     python benchmarks/step.py --one ours yolov4-tiny    one process of it: prints seconds a step as JSON
 
-416 pixels, 8 pictures a batch, 2 threads. Each measurement is a process of its own, because an allocator's settings
-are a whole process's; the two take turns, so that a slow minute of the machine meets both. Ends with 1 where a ratio is
+416 pixels, 8 pictures a batch, 2 threads; ours also with ``precision = "bf16-mixed"``, which has no bar: a processor
+without instructions for bfloat16 loses by it. Each measurement is a process of its own, because an allocator's settings
+are a whole process's; they take turns, so that a slow minute of the machine meets both. Ends with 1 where a ratio is
 below its bar.
 """
 
@@ -16,11 +17,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from environment import machine, versions
+
+if TYPE_CHECKING:
+    from yoloslim.engine.settings import Precision
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, BATCH, BOXES, THREADS = 416, 8, 64, 2
@@ -34,15 +40,16 @@ def main() -> int:
     parser.add_argument("--one", nargs=2, metavar=("WHOSE", "NETWORK"), help="measure one, in this process")
     one = parser.parse_args().one
     if one:
-        print(json.dumps({"ours": ours, "peer": peer}[one[0]](one[1])))
+        print(json.dumps(KINDS[one[0]](one[1])))
         return 0
     rows = {network: compare(network) for network in BARS}
     record = {"size": SIZE, "batch": BATCH, "boxes": BOXES, "threads": THREADS, "rounds": ROUNDS, "steps": STEPS}
     record |= {"machine": machine(), "versions": versions(), "rows": rows}
     (ROOT / "benchmarks" / "results" / "step.json").write_text(json.dumps(record, indent=1) + "\n")
-    print("| network | plain port, s | yoloslim, s | ratio | bar |\n|---|---|---|---|---|")
+    print("| network | plain port, s | yoloslim, s | ratio | bar | in bfloat16, s |\n|---|---|---|---|---|---|")
     for network, row in rows.items():
-        print(f"| {network} | {row['peer']:.3f} | {row['ours']:.3f} | {row['ratio']:.2f} | {BARS[network]:.2f} |")
+        ratio = f"{row['ratio']:.2f} | {BARS[network]:.2f}"
+        print(f"| {network} | {row['peer']:.3f} | {row['ours']:.3f} | {ratio} | {row['bfloat16']:.3f} |")
     for network, row in rows.items():
         shares = ", ".join(f"{part} {100 * share:.1f} %" for part, share in row["peer_parts"].items())
         print(f"{network}, the plain port's parts: {shares}")
@@ -50,9 +57,9 @@ def main() -> int:
 
 
 def compare(network: str) -> dict[str, Any]:
-    """Gives the median seconds of both, and the median of their ratios pair by pair."""
-    pairs = [{whose: measured(whose, network) for whose in ("peer", "ours")} for _ in range(ROUNDS)]
-    seconds = {whose: statistics.median(pair[whose]["seconds"] for pair in pairs) for whose in ("peer", "ours")}
+    """Gives the median seconds of each, and the median of the plain port's over ours, round by round."""
+    pairs = [{whose: measured(whose, network) for whose in KINDS} for _ in range(ROUNDS)]
+    seconds = {whose: statistics.median(pair[whose]["seconds"] for pair in pairs) for whose in KINDS}
     parts = pairs[-1]["peer"]["parts"]
     shares = {part: value / sum(parts.values()) for part, value in parts.items()}
     ratios = [pair["peer"]["seconds"] / pair["ours"]["seconds"] for pair in pairs]
@@ -102,7 +109,7 @@ def peer(network: str) -> dict[str, Any]:
     return {"seconds": (time.perf_counter() - start) / STEPS, "parts": step.seconds}
 
 
-def ours(network: str) -> dict[str, Any]:
+def ours(network: str, precision: Precision = "32-true") -> dict[str, Any]:
     """Measures the steps of the training loop itself, the moving average included."""
     import tempfile
 
@@ -134,8 +141,15 @@ def ours(network: str) -> dict[str, Any]:
             folder=Path(folder),
         )
         hooks = Hooks(on_batch=lambda epoch, done, count: marks.append(time.perf_counter()))
-        train(model, task, TrainSettings(1, batch=BATCH), device="cpu", hooks=hooks)
+        train(model, task, TrainSettings(1, batch=BATCH, precision=precision), device="cpu", hooks=hooks)
     return {"seconds": (marks[-1] - marks[WARM_UP - 1]) / STEPS}
+
+
+KINDS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "peer": peer,
+    "ours": ours,
+    "bfloat16": partial(ours, precision="bf16-mixed"),
+}
 
 
 if __name__ == "__main__":

@@ -40,6 +40,19 @@ def test_a_healthy_machine_is_described(run: Any, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("sets", "says"), [(("AVX2", "BF16"), "bf16-mixed"), (("AVX2",), "")])
+def test_a_processor_for_bfloat16_is_told_of(
+    sets: tuple[str, ...], says: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "instruction_sets", lambda: sets)
+
+    state, found, advice = finding(run("doctor"), "processor")
+
+    assert (state, bool(advice)) == ("ok", bool(says))
+    assert found.endswith(", ".join(sets))
+    assert says in advice
+
+
 @pytest.mark.parametrize(("package", "module"), [("safetensors", "safetensors"), ("opencv-python-headless", "cv2")])
 def test_a_package_that_cannot_be_imported_fails_the_check(
     package: str, module: str, run: Any, monkeypatch: pytest.MonkeyPatch

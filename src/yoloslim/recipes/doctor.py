@@ -64,7 +64,7 @@ def examine() -> Iterator[Finding]:
     yield from map(_essential, ESSENTIAL)
     yield from _other_opencvs()
     yield from map(_optional, OPTIONAL)
-    yield Finding("processor", f"{processor()}, {cores()} cores, {', '.join(instruction_sets()) or 'unknown sets'}")
+    yield _processor()
     if memory_bytes():
         yield Finding("free memory", f"{memory_bytes() / _GB:.1f} GB")
     yield from _graphics()
@@ -94,6 +94,13 @@ def _optional(package: str) -> Finding:
     if package in found:
         return Finding(package, found[package])
     return Finding(package, "not installed", "absent", f"pip install 'yoloslim[{OPTIONAL[package]}]'")
+
+
+def _processor() -> Finding:
+    sets = instruction_sets()
+    has_bfloat16 = {"BF16", "AMX"} & set(sets)
+    advice = "trains faster by --set train.precision=bf16-mixed" if has_bfloat16 else ""
+    return Finding("processor", f"{processor()}, {cores()} cores, {', '.join(sets) or 'unknown sets'}", advice=advice)
 
 
 def _graphics() -> Iterator[Finding]:

@@ -13,6 +13,10 @@ RUNS = "RUNS/"
 """In a command: the folder that holds a folder for each cell of the table, as ``RUNS/CELL/run/last.safetensors``."""
 
 
+BFLOAT16 = "--set train.precision=bf16-mixed"
+"""Halves the time of a training on a processor made for it; tables with many trainings would else take days."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One measurement.

@@ -64,9 +64,18 @@ def done(table: Table) -> int:
 
 
 def read(table: Table, cell: Cell) -> dict[str, Any] | None:
-    """Gives the record of a cell, None where it has not been run."""
+    """Gives the record of a cell, None where it, or one it goes on from, has not been run as it stands now."""
     path = RESULTS / table.name / f"{cell.name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    record = json.loads(path.read_text()) if path.exists() else None
+    is_valid = record and {key: record.get(key, {}) for key in ("commands", "recipes")} == what_is_run(cell)
+    return record if is_valid and all(read(table, table.named(name)) for name in cell.needs) else None
+
+
+def what_is_run(cell: Cell) -> dict[str, Any]:
+    """Gives the commands of a cell, and the recipes that they name."""
+    recipes = [ROOT / word for command in cell.commands for word in shlex.split(command) if word.endswith(".toml")]
+    tables = {path.name: tomllib.loads(path.read_text()) for path in recipes}
+    return {"commands": list(cell.commands), "recipes": tables}
 
 
 def run(table: Table, cell: Cell) -> None:
@@ -77,11 +86,9 @@ def run(table: Table, cell: Cell) -> None:
     print(f"{table.name}: {cell.name}", file=sys.stderr, flush=True)
     start = time.perf_counter()
     report = json.loads(execute(table, cell).read_text())
-    recipes = [ROOT / word for command in cell.commands for word in shlex.split(command) if word.endswith(".toml")]
     record = {
         "cell": cell.name,
-        "commands": list(cell.commands),
-        "recipes": {path.name: tomllib.loads(path.read_text()) for path in recipes},
+        **what_is_run(cell),
         "seconds": round(time.perf_counter() - start, 1),
         "machine": machine(),
         "versions": versions(),

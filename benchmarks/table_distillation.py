@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from cells import RUNS, Cell, Reports, Table, hidden, map50
+from cells import BFLOAT16, RUNS, Cell, Reports, Table, hidden, map50
 
 TAUGHT = {
     "alone": "",
@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2)
 
 def start_cell(seed: int, stem: str) -> Cell:
     """Trains a teacher and prunes a student from it."""
-    command = f"yoloslim compress benchmarks/recipes/{stem}.toml --seed {seed} --out run"
+    command = f"yoloslim compress benchmarks/recipes/{stem}.toml --seed {seed} {BFLOAT16} --out run"
     return hidden(f"{stem}-{seed}", command, keys=("stages",))
 
 
@@ -38,7 +38,7 @@ def taught_cell(row: str, seed: int, stem: str, data: str) -> Cell:
     if row in TAUGHT:
         options = f"--teacher-weights {run}/dense/{stem}.safetensors {TAUGHT[row]}" if TAUGHT[row] else ""
         student = f"--recipe benchmarks/recipes/{stem}-student.toml --weights {run}/pruned/{stem}.safetensors"
-        commands = (f"yoloslim train {student} --data {data} --seed {seed} {options} --out student",)
+        commands = (f"yoloslim train {student} --data {data} --seed {seed} {options} {BFLOAT16} --out student",)
         measured = "student/last.safetensors"
     commands = (*commands, f"yoloslim eval --weights {measured} --data {data}")
     name = f"{row.replace(', ', '-').replace(' ', '-')}-{seed}".replace("'", "")

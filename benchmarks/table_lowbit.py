@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cells import RUNS, Cell, Reports, Table, hidden, map50
+from cells import BFLOAT16, RUNS, Cell, Reports, Table, hidden, map50
 from table_quantization import JOBS, STAGES, Job
 
 SHORT, LONG = (10, 0.004), (20, 0.02)
@@ -86,7 +86,8 @@ def theirs(row: str, reports: Reports) -> str:
 def lowbit() -> Table:
     """Two data sets, pruned networks."""
     cells = [
-        hidden(job.recipe, f"yoloslim compress examples/{job.recipe}.toml --out run", keys=("stages",)) for job in JOBS
+        hidden(job.recipe, f"yoloslim compress examples/{job.recipe}.toml {BFLOAT16} --out run", keys=("stages",))
+        for job in JOBS
     ]
     cells += [cell_of(job, way) for job in JOBS for way in WAYS]
     title = "AP50 on the test pictures, pruned YOLOv3-tiny trained with rounding from its float form"

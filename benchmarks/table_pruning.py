@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cells import RUNS, Cell, Report, Table, hidden, map50
+from cells import BFLOAT16, RUNS, Cell, Report, Table, hidden, map50
 
 WEIGHTS = "${YOLOSLIM_TEST_DATA}/weights"
 FINETUNE = 10
@@ -20,6 +20,7 @@ class Job:
         options: those of every training and evaluation.
         epochs: of the dense training; the sparse one that follows has as many.
         prepares: the method whose channels fade in sparse training.
+        columns: how much of the parameters goes.
     """
 
     name: str
@@ -29,10 +30,11 @@ class Job:
     options: str
     epochs: int
     prepares: str = "normal"
+    columns: tuple[str, ...] = ("-50 %", "-80 %")
 
     def training(self, weights: str, epochs: int, more: str = "") -> str:
         """Gives the command of a training; nothing is chosen by the tested pictures."""
-        fixed = f"--set train.learning_rate=0.04 --set train.eval_every={epochs} --out run"
+        fixed = f"--set train.learning_rate=0.04 --set train.eval_every={epochs} {BFLOAT16} --out run"
         return f"yoloslim train {weights} {self.data} {self.options} --epochs {epochs} {fixed} {more}".rstrip()
 
     def evaluation(self, weights: str = "run/last.safetensors") -> str:
@@ -49,7 +51,9 @@ HAND = Job(
     "--data examples/hand_fingers5.yaml",
     "--size 160 --single-class",
     40,
+    columns=("-50 %", "-80 %", "-90 %"),
 )
+FINGERS = Job("fingers", "YOLOv3-tiny, hand_fingers5, 224", TINY, HAND.data, "--size 224", 30)
 CHESS = Job("chess", "YOLOv3-tiny, chess_pieces, 160", TINY, "--data examples/chess_pieces.yaml", "--size 160", 40)
 BCCD = Job("bccd", "YOLOv3-tiny, bccd, 320", TINY, "--data examples/bccd.yaml", "--size 320", 30)
 RESIDUAL = Job("nano", "MobileNetV2-YOLOv3-Nano, bccd, 320", NANO, BCCD.data, BCCD.options, 30, "shortcut")
@@ -62,9 +66,15 @@ METHODS = {
 RESIDUAL_BLOCKS = (5, 10)
 """Half and all of its removable blocks."""
 
-PEER = "Torch-Pruning's BN scale"
-KEPT = {"-50 %": 0.5, "-80 %": 0.2}
+PEER, CHANNELS = "peer", "channels"
+TITLES = {PEER: "Torch-Pruning's BN scale", CHANNELS: "normal, 30 and 50 % of the channels"}
+"""Of rows that are named after no method."""
+
+KEPT = {"-50 %": 0.5, "-80 %": 0.2, "-90 %": 0.1}
 """Share of the parameters that is left."""
+
+OF_CHANNELS = {"-50 %": 0.3, "-80 %": 0.5}
+"""Share of the channels that goes, where the originals' own percents are tried."""
 
 AFTER = "fine-tuned"
 
@@ -94,8 +104,8 @@ def trained_cells(job: Job) -> list[Cell]:
 
 def pruned_cells(job: Job, method: str, column: str, start: str, options: str) -> list[Cell]:
     """Prunes what ``start`` left with the options of a method, and trains the small network on."""
-    title = method if start.endswith("sparse") else f"{method}, no sparse training"
-    name, row = f"{start}-{'peer' if method == PEER else method}{column.rstrip(' %')}", f"{job.title}: {title}"
+    title = TITLES.get(method, method) + ("" if start.endswith("sparse") else ", no sparse training")
+    name, row = f"{start}-{method}{column.rstrip(' %')}", f"{job.title}: {title}"
     weights = f"{RUNS}{start}/run/last.safetensors"
     measured = f"--measure torch --measure onnxruntime --out pruned {job.data} {job.options}"
     prune = f"yoloslim prune --weights {weights} {options} {measured}"
@@ -120,15 +130,23 @@ def pruned_cells(job: Job, method: str, column: str, start: str, options: str) -
 def method_cells(job: Job, method: str, start: str) -> list[Cell]:
     """Gives a row: half and four fifths of the parameters gone, or half and all of the blocks."""
     if method == PEER:
-        return [
-            c for column in KEPT for c in pruned_cells(job, method, column, start, "--plan plan/plan.json --no-fold")
-        ]
+        planned = "--plan plan/plan.json --no-fold"
+        return [cell for column in job.columns for cell in pruned_cells(job, method, column, start, planned)]
     if job is not RESIDUAL and method.startswith("layer"):
         return [refused_cell(job, method, start)]
     options = f"--method {method} --normalize layer"
     cells = []
-    for column, share in KEPT.items():
-        cells += pruned_cells(job, method, column, start, f"{options} --target params={share}")
+    for column in job.columns:
+        cells += pruned_cells(job, method, column, start, f"{options} --target params={KEPT[column]}")
+    return cells
+
+
+def channel_cells(job: Job) -> list[Cell]:
+    """Gives the row of the originals' percents: 30 and 50 % of the channels gone."""
+    cells = []
+    for column, percent in OF_CHANNELS.items():
+        options = f"--method normal --normalize layer --percent {percent}"
+        cells += pruned_cells(job, CHANNELS, column, f"{job.name}-sparse", options)
     return cells
 
 
@@ -143,19 +161,20 @@ def refused_cell(job: Job, method: str, start: str) -> Cell:
 def block_cells(start: str) -> list[Cell]:
     """Gives the row of ``layer``: half of the removable blocks gone, and all."""
     cells = []
-    for column, blocks in zip(KEPT, RESIDUAL_BLOCKS, strict=True):
+    for column, blocks in zip(RESIDUAL.columns, RESIDUAL_BLOCKS, strict=True):
         cells += pruned_cells(RESIDUAL, "layer", column, start, f"--method layer --blocks {blocks}")
     return cells
 
 
 def pruning() -> Table:
     """Every method on one class, the best three on bccd, methods of blocks on a residual network."""
-    jobs = (HAND, BCCD, RESIDUAL, CHESS)
+    jobs = (HAND, BCCD, RESIDUAL, CHESS, FINGERS)
     cells = [cell for job in jobs for cell in trained_cells(job)]
     for job, methods in METHODS.items():
         for method in (*methods, PEER):
             cells += method_cells(job, method, f"{job.name}-sparse")
     cells += block_cells("nano-dense")
+    cells += channel_cells(FINGERS)
     for job in (HAND, CHESS):
         cells += method_cells(job, "normal", f"{job.name}-dense")
     rows = tuple(dict.fromkeys(cell.row for cell in cells if cell.row))

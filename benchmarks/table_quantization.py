@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cells import RUNS, Cell, Report, Table, hidden, map50
+from cells import BFLOAT16, RUNS, Cell, Report, Table, hidden, map50
 
 COLUMNS = ("float", "8 bits, ranges measured", "8 bits, trained")
 STAGES = {"dense": "dense", "pruned": "finetuned"}
@@ -53,7 +53,8 @@ def after(report: Report) -> str:
 def quantization() -> Table:
     """Two data sets, dense and pruned."""
     cells = [
-        hidden(job.recipe, f"yoloslim compress examples/{job.recipe}.toml --out run", keys=("stages",)) for job in JOBS
+        hidden(job.recipe, f"yoloslim compress examples/{job.recipe}.toml {BFLOAT16} --out run", keys=("stages",))
+        for job in JOBS
     ]
     cells += [cell for job in JOBS for kind in STAGES for cell in rows_cells(job, kind)]
     rows = tuple(dict.fromkeys(cell.row for cell in cells if cell.row))

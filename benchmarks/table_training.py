@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cells import Cell, Table, map50
+from cells import BFLOAT16, Cell, Table, map50
 
 BUDGETS = {"bccd": (320, 30), "hand_fingers5": (224, 20), "chess_pieces": (320, 10), "aerial_cars": (320, 10)}
 """Side of the input in pixels, and epochs."""
@@ -16,7 +16,7 @@ def training_cell(data: str, size: int, epochs: int, settings: str) -> Cell:
     commands = (
         f"yoloslim train --recipe benchmarks/settings/{SETTINGS[settings]}.toml --cfg yolov3-tiny"
         f" --weights ${{YOLOSLIM_TEST_DATA}}/weights/yolov3-tiny.weights --data examples/{data}.yaml"
-        f" --size {size} --epochs {epochs} --set train.eval_every={epochs} --out run",
+        f" --size {size} --epochs {epochs} --set train.eval_every={epochs} {BFLOAT16} --out run",
         f"yoloslim eval --weights run/last.safetensors --data examples/{data}.yaml",
     )
     name = f"{data}-{epochs}-{SETTINGS[settings]}"

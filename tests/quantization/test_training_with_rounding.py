@@ -97,6 +97,7 @@ def test_batch_norm_is_trained_on_or_folded_for_good(tiny: Callable[..., Graph],
     [
         (QuantizeTable(keep_float="auto"), TrainSettings(1), "keep_float: auto is for mode = ptq"),
         (QuantizeTable(), TrainSettings(1, sync_batch_norm=True), "sync_batch_norm: batch-norm is folded"),
+        (QuantizeTable(), TrainSettings(1, precision="bf16-mixed"), "bf16-mixed: 16 bits have no room for the codes"),
     ],
 )
 def test_what_cannot_be_trained_with_is_told(table: QuantizeTable, settings: TrainSettings, message: str) -> None:

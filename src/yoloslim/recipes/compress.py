@@ -33,6 +33,7 @@ from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
 from yoloslim.recipes.prune import needs_pictures, plan_of, planned, prune, pruned_model, round_table
 from yoloslim.recipes.quantize import Quantized, placement_of, quantize
+from yoloslim.recipes.quantized_training import following
 from yoloslim.recipes.read import read_tables
 from yoloslim.recipes.result_page import Stage, write_result_page
 from yoloslim.recipes.schema import DistillTable, Format, QuantizeTable, Recipe
@@ -225,7 +226,7 @@ class _Road:
         table = self.recipe.quantize
         assert table is not None
         if table.mode == "qat":
-            settings = replace(self.recipe.train, epochs=table.epochs, learning_rate=table.learning_rate)
+            settings = following(self.recipe.train, table)
             model = self._trained(folder, "quantized", settings, distill=self.recipe.distill, quantize=table)
         else:
             found = self._rounded(table)

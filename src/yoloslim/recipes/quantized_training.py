@@ -70,6 +70,15 @@ def check_trained(table: QuantizeTable, settings: TrainSettings) -> None:
         raise RecipeError("[quantize] keep_float: auto is for mode = ptq; name the convolutions, or leave it out")
     if settings.sync_batch_norm:
         raise RecipeError("[train] sync_batch_norm: batch-norm is folded where training rounds: leave one of them out")
+    if settings.precision != "32-true":
+        text = "16 bits have no room for the codes that training rounds to: leave it out"
+        raise RecipeError(f"[train] precision: {settings.precision}: {text}")
+
+
+def following(settings: TrainSettings, table: QuantizeTable) -> TrainSettings:
+    """Gives the settings of the training with rounding that follows one in float: in 32 bits, batch by batch."""
+    exact = replace(settings, precision="32-true", sync_batch_norm=False)
+    return replace(exact, epochs=table.epochs, learning_rate=table.learning_rate)
 
 
 def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> Hooks:

@@ -24,7 +24,7 @@ from yoloslim.recipes.faults import first_fault
 from yoloslim.recipes.loss import loss_settings
 from yoloslim.recipes.prune import check_table, needs_pictures
 from yoloslim.recipes.quantize import check_measured
-from yoloslim.recipes.quantized_training import check_trained
+from yoloslim.recipes.quantized_training import check_trained, following
 from yoloslim.recipes.schema import (
     DistillTable,
     LossTable,
@@ -125,7 +125,7 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
         if recipe.distill is not None and not is_trained_on:
             raise RecipeError("[distill] teaches the fine-tuning, of which there is none; set [finetune] epochs")
         if recipe.quantize is not None and recipe.quantize.mode == "qat":
-            check_trained(recipe.quantize, recipe.train)
+            check_trained(recipe.quantize, following(recipe.train, recipe.quantize))
         elif recipe.quantize is not None:
             check_measured(recipe.quantize)
         if "fpga" in recipe.export.formats and (recipe.quantize is None or recipe.quantize.target != "fpga"):

@@ -121,7 +121,7 @@ def ours(model: Model, batches: Any, path: Path, tested: Dataset) -> float:
 
 def accuracy_of(model: Model, path: Path, tested: Dataset) -> float:
     """Gives the AP50 of an ONNX file of a network, whoever wrote it."""
-    artefact = Artefact(OnnxBackend(path), Description(model.graph, model.names, model.resize))
+    artefact = Artefact(OnnxBackend(path), Description(model.graph, model.names, model.resize), "onnxruntime")
     return evaluate_on(artefact.detector(DetectSettings(conf=0.001)), tested)[0].map50
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cells import Cell, Report, Table, map50
+from cells import BFLOAT16, Cell, Report, Table, map50
 from table_distillation import CELLS, FINGERS
 from table_lowbit import lowbit
 from table_originals import originals
@@ -67,7 +67,7 @@ def stage_cell(row: str, stage: str) -> Cell:
         kept = "" if stage in ("dense", "sparse") else f" ({100 * share:.0f} % of the parameters)"
         return f"{found['map50']:.3f}{kept}"
 
-    return Cell(recipe, row, stage, (f"yoloslim compress examples/{recipe}.toml --out run",), ("stages",), text)
+    return Cell(recipe, row, stage, (f"yoloslim compress examples/{recipe}.toml {BFLOAT16} --out run",), ("stages",), text)
 
 
 def first() -> Table:

@@ -67,7 +67,8 @@ def stage_cell(row: str, stage: str) -> Cell:
         kept = "" if stage in ("dense", "sparse") else f" ({100 * share:.0f} % of the parameters)"
         return f"{found['map50']:.3f}{kept}"
 
-    return Cell(recipe, row, stage, (f"yoloslim compress examples/{recipe}.toml {BFLOAT16} --out run",), ("stages",), text)
+    command = f"yoloslim compress examples/{recipe}.toml {BFLOAT16} --out run"
+    return Cell(recipe, row, stage, (command,), ("stages",), text)
 
 
 def first() -> Table:

@@ -169,7 +169,7 @@ def test_data_with_other_classes_than_the_cfg_are_told_before_training(run: Run,
             r"\[prune\] needs one of percent",
         ),
         (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "train.epoch=3"), "did you mean epochs"),
-        (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "loss.iou=eiou"), r"loss\.iou: input should be"),
+        (("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "loss.iou=eiou"), r"loss\.iou: expected"),
         (
             ("--cfg", "yolov3-tiny", "--data", "set/data.yaml", "--set", "loss.class_weights=[1,2,3]"),
             "class_weights: expected one for each of 2 classes, found 3",

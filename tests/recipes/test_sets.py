@@ -170,7 +170,7 @@ def test_a_recipe_states_sets_sampling_and_loader(tmp_path: Path, write: WriteFi
         ({"data": ["a", ""]}, r"\[data\] data: expected one or more data files"),
         ({"sampling": {"weight": [1]}}, r"\[data.sampling\] weight is not a key of a recipe; did you mean weights\?"),
         ({"sampling": {"weights": [0]}}, r"sampling weights: expected 0.01 to 100, found 0"),
-        ({"loader": {"shape": "square"}}, r"data.loader.shape: input should be 'fixed' or 'rect', found 'square'"),
+        ({"loader": {"shape": "square"}}, r"data.loader.shape: expected 'fixed' or 'rect', found 'square'"),
         ({"loader": {"multi_scale": 2}}, r"loader multi_scale: expected 0 to 0.9, found 2"),
         ({"label_map": {"car": 3}}, r"data.label_map.car"),
     ],

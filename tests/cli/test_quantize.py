@@ -79,7 +79,13 @@ def test_auto_keeps_nothing_in_float_where_nothing_is_lost(run: Any, tiny: tuple
 
 @pytest.mark.parametrize(
     "option",
-    [["--adaround", 3], ["--correct-bias"], ["--no-equalize"], ["--power-of-two"], ["--symmetric", "--no-per-channel"]],
+    [
+        ["--adaround", 3],
+        ["--no-correct-bias"],
+        ["--no-equalize"],
+        ["--power-of-two"],
+        ["--symmetric", "--no-per-channel"],
+    ],
 )
 def test_every_step_can_be_asked_for(run: Any, tiny: tuple[object, ...], data: Path, option: list[object]) -> None:
     assert run("quantize", *tiny, "--data", data, *option).code == 0

@@ -73,9 +73,7 @@ def quantize(
         int, typer.Option(metavar="N", callback=check_count, help="Training pictures that ranges are measured on.")
     ] = 128,
     equalize: Annotated[bool, typer.Option(help="Bring channels to like ranges first.")] = True,
-    correct_bias: Annotated[
-        bool, typer.Option("--correct-bias", help="Take back in biases what rounding adds on average.")
-    ] = False,
+    correct_bias: Annotated[bool, typer.Option(help="Take back in biases what rounding adds on average.")] = True,
     adaround: Annotated[
         int, typer.Option(metavar="STEPS", min=0, help="Steps in which each layer learns how to round its weights.")
     ] = 0,

@@ -224,7 +224,7 @@ class QuantizeTable:
     observer: Observer = "auto"
     pictures: int = 128
     equalize: bool = True
-    correct_bias: bool = False
+    correct_bias: bool = True
     adaround: int = 0
     keep_float: tuple[str, ...] | Literal["auto"] = ()
     map_drop: float = 0.005

@@ -45,8 +45,12 @@ _ENTROPY_BINS = 2048
 
 
 def by_bits(seen: Statistics, spec: QuantSpec) -> Range:
-    """Gives the percentile range where there are enough codes for it, else that with the least squared error."""
-    return percentile(seen, spec) if spec.bits >= MAX_BITS else mse(seen, spec)
+    """Gives the percentile range where there are enough codes for it, else that with the least squared error.
+
+    There are never enough for sums before an activation that makes some of them small.
+    """
+    is_plain = spec.bits >= MAX_BITS and seen.activation == "linear"
+    return percentile(seen, spec) if is_plain else mse(seen, spec)
 
 
 def min_max(seen: Statistics, spec: QuantSpec) -> Range:

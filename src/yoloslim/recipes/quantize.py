@@ -13,7 +13,7 @@ from yoloslim.compress.quantization.adaround import with_learned_rounding
 from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.codes import span
 from yoloslim.compress.quantization.correct_bias import with_corrected_biases
-from yoloslim.compress.quantization.equalize import equalized, output_ranges
+from yoloslim.compress.quantization.equalize import equalized
 from yoloslim.compress.quantization.errors import layer_sqnr
 from yoloslim.compress.quantization.fold_norms import with_folded_norms
 from yoloslim.compress.quantization.folded_conv import FoldedConv
@@ -73,8 +73,7 @@ def quantize(
     if not batches:
         raise DataError("quantize measures ranges on training pictures, found none: give --data with a training split")
     exact = with_folded_norms(network)
-    if table.equalize:
-        exact = equalized(exact, output_ranges(exact, batches) if table.per_channel else None)
+    exact = equalized(exact) if table.equalize else exact
     kept, sensitivity = kept_in_float(table, exact.graph), {}
     made = _rounded(exact, table, kept, batches)
     if table.keep_float == "auto":

@@ -3,15 +3,12 @@
 What writes a channel is divided by a factor and what reads it multiplied, which changes nothing where only layers lie
 between that pass factors on. A factor belongs to a lane in one stretch of the network between convolutions: channels
 that a shortcut adds have one, and the two sides of a depthwise convolution may differ.
-
-Depthwise convolutions may read any factors: their weights have a scale for each channel. Before them, all channels come
-to one range where pictures tell what they hold.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import cast
@@ -53,8 +50,6 @@ _ROUNDS = 20
 _SETTLED = 1e-3  # largest change of a factor that ends the rounds
 _LIMIT = 1e4  # of one factor
 
-Ranges = Mapping[str, Tensor]
-
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -69,42 +64,19 @@ class Stretch:
     readers: tuple[tuple[str, str], ...]
 
 
-def equalized(network: Network, ranges: Ranges | None = None) -> Network:
-    """Gives the network with channels of like ranges; it computes the same.
+def equalized(network: Network) -> Network:
+    """Gives the network with channels of like ranges, as weights that write and read them tell; it computes the same.
 
     Args:
         network: without batch-norm.
-        ranges: what the channels of convolutions hold, shape (C,), by node, for those that only depthwise ones read;
-            elsewhere, and where None, the largest weights that write a channel count, as in the paper.
     """
     made = copy.deepcopy(network)
     lanes = trace_lanes(network.graph)
-    known = {name: values.clone().double() for name, values in (ranges or {}).items()}
     stretches = list(free_stretches(network.graph))
     for _ in range(_ROUNDS):
-        if max((_equalize(made, stretch, lanes, known) for stretch in stretches), default=0.0) < _SETTLED:
+        if max((_equalize(made, stretch, lanes) for stretch in stretches), default=0.0) < _SETTLED:
             break
     return made
-
-
-def output_ranges(network: Network, batches: Sequence[Tensor]) -> Ranges:
-    """Gives the largest value of every channel that only depthwise convolutions read, in the mean over the batches.
-
-    Args:
-        batches: shape (B, C, H, W), RGB in 0..1.
-    """
-    free = [stretch for stretch in free_stretches(network.graph) if _is_free(stretch, network)]
-    found: dict[str, Tensor] = {name: torch.zeros(()) for stretch in free for name in stretch.writers}
-
-    def see(name: str, x: Tensor) -> Tensor:
-        if name in found:
-            found[name] = found[name] + x.abs().amax((0, 2, 3)) / len(batches)
-        return x
-
-    with torch.inference_mode():
-        for batch in batches:
-            network(batch, see)
-    return found
 
 
 def free_stretches(graph: Graph) -> Iterator[Stretch]:
@@ -180,39 +152,27 @@ def _stretches(graph: Graph) -> dict[str, str]:
     return roots
 
 
-def _equalize(network: Network, stretch: Stretch, lanes: Lanes, ranges: dict[str, Tensor]) -> float:
+def _equalize(network: Network, stretch: Stretch, lanes: Lanes) -> float:
     """Moves factors between the two ends of a stretch, in place, and gives the largest change."""
     written, read = (torch.zeros(lanes.count, dtype=torch.float64) for _ in range(2))
-    is_known = all(name in ranges for name in stretch.writers)
     for name in stretch.writers:
-        largest = ranges[name] if is_known else _rows(_conv(network, name))
-        written.scatter_reduce_(0, torch.from_numpy(lanes.of[name]), largest, "amax")
+        written.scatter_reduce_(0, torch.from_numpy(lanes.of[name]), _rows(_conv(network, name)), "amax")
     for name, source in stretch.readers:
         columns = _columns(_conv(network, name))
         read.scatter_reduce_(0, torch.from_numpy(lanes.of[source]), columns, "amax")
     is_used = (written > 0) & (read > 0)
-    wanted = written if is_known else (written / read.clamp(min=1e-30)).sqrt()
-    factors = torch.where(is_used, wanted.clamp(1 / _LIMIT, _LIMIT), 1.0)
-    factors = torch.where(is_used, factors, 1.0)
+    factors = torch.where(is_used, (written / read.clamp(min=1e-30)).sqrt().clamp(1 / _LIMIT, _LIMIT), 1.0)
     factors /= torch.exp(torch.log(factors[is_used]).mean()) if is_used.any() else 1.0
-    _apply(network, stretch, lanes, factors, ranges)
+    _apply(network, stretch, lanes, factors)
     return float((factors[is_used] - 1).abs().max()) if is_used.any() else 0.0
 
 
-def _is_free(stretch: Stretch, network: Network) -> bool:
-    """Whether only depthwise convolutions read it."""
-    readers = (_conv(network, name).conv for name, _ in stretch.readers)
-    return all(conv.groups == conv.in_channels for conv in readers)
-
-
-def _apply(network: Network, stretch: Stretch, lanes: Lanes, factors: Tensor, ranges: dict[str, Tensor]) -> None:
+def _apply(network: Network, stretch: Stretch, lanes: Lanes, factors: Tensor) -> None:
     for name in stretch.writers:
         own, conv = factors[lanes.of[name]], _conv(network, name).conv
         with torch.no_grad():
             conv.weight /= own.view(-1, 1, 1, 1).to(conv.weight)
             cast(Tensor, conv.bias).div_(own.to(conv.weight))
-        if name in ranges:
-            ranges[name] /= own
     for name, source in stretch.readers:
         own, conv = factors[lanes.of[source]], _conv(network, name).conv
         with torch.no_grad():

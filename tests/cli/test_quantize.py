@@ -81,7 +81,7 @@ def test_auto_keeps_nothing_in_float_where_nothing_is_lost(run: Any, tiny: tuple
     "option",
     [
         ["--adaround", 3],
-        ["--no-correct-bias"],
+        ["--correct-bias"],
         ["--no-equalize"],
         ["--power-of-two"],
         ["--symmetric", "--no-per-channel"],

@@ -20,6 +20,8 @@ from yoloslim.compress.quantization.statistics import Extremes, Histogram
 from yoloslim.errors import RecipeError
 from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network
+from yoloslim.recipes.quantize import quantize
+from yoloslim.recipes.schema import QuantizeTable
 from yoloslim.zoo.catalog import find, networks
 
 CONVOLUTION = "[convolutional]\nfilters=8\nsize=3\npad=1\nbatch_normalize=1\nactivation={}"
@@ -195,3 +197,20 @@ def test_few_codes_are_for_the_least_squared_error_and_many_for_nearly_all_value
         spec = QuantSpec(bits)
         assert OBSERVERS["auto"](seen, spec) == OBSERVERS[name](seen, spec)
     assert OBSERVERS["auto"](seen, QuantSpec(2)).high < OBSERVERS["percentile"](seen, QuantSpec(2)).high
+
+
+@pytest.mark.parametrize(("layers", "corrects"), [((LEAKY, LEAKY), False), ((LEAKY, DEPTHWISE, LEAKY), True)])
+def test_biases_are_corrected_by_themselves_where_layers_are_depthwise(
+    tiny: Callable[..., Graph], random_network, layers: tuple[str, ...], corrects: bool
+) -> None:
+    network = random_network(tiny(*layers))
+    batches = [noise(network.graph)]
+
+    found, expected, other = (
+        quantize(network, QuantizeTable(correct_bias=choice), batches).network.state_dict()
+        for choice in ("auto", corrects, not corrects)
+    )
+
+    biases = [key for key in found if key.endswith("conv.bias")]
+    assert all(torch.equal(found[key], expected[key]) for key in biases)
+    assert not all(torch.equal(found[key], other[key]) for key in biases)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from yoloslim.compress.quantization.adaround import with_learned_rounding
 from yoloslim.compress.quantization.calibrate import calibrated
@@ -195,4 +195,11 @@ def _rounded(
     some = torch.cat(list(batches))[:_MOST_AT_ONCE]
     if table.adaround:
         made = with_learned_rounding(made, exact, some, table.adaround)
-    return with_corrected_biases(made, exact, some) if table.correct_bias else made
+    return with_corrected_biases(made, exact, some) if _corrects_biases(table, exact) else made
+
+
+def _corrects_biases(table: QuantizeTable, network: Network) -> bool:
+    if table.correct_bias != "auto":
+        return table.correct_bias
+    convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    return any(1 < conv.groups == conv.in_channels for conv in convs)

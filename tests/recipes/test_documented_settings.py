@@ -51,9 +51,10 @@ def test_the_documented_keys_and_defaults_are_those_of_the_settings(table: str) 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "settings").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_settings_of_the_benchmark_are_tables_of_a_training(path: Path) -> None:
     tables = read_tables(path)
-    named = {"name": "a", "model": {"cfg": "yolov3-tiny"}, "data": {"data": "a.yaml"}}
+    named = {"name": "a", "model": {"cfg": "yolov3-tiny"}}
+    completed = {"data": {"data": "a.yaml", **tables.get("data", {})}, "train": {"epochs": 1, **tables["train"]}}
 
-    recipe = parse_train_recipe({**named, **tables, "train": {"epochs": 1, **tables["train"]}}, str(path))
+    recipe = parse_train_recipe({**named, **tables, **completed}, str(path))
 
     assert recipe.loss == tables["loss"]
     assert all(getattr(recipe.augment, key) == value for key, value in tables["augment"].items())

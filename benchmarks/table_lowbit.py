@@ -63,8 +63,7 @@ def cell_of(job: Job, way: Way) -> Cell:
     weights = f"--weights {RUNS}{job.recipe}/run/{STAGES[KIND]}/{job.recipe}.safetensors"
     commands: tuple[str, ...] = (f"yoloslim eval {weights} {job.options}",)
     if way.options:
-        training = f"yoloslim train {weights} {job.options} {way.options} --out run"
-        commands = (training, f"yoloslim eval --weights run/last.safetensors {job.options}")
+        commands = (job.training(weights, way.options), f"yoloslim eval --weights run/last.safetensors {job.options}")
     return Cell(f"{job.recipe}-{way.name}", way.title, job.title, commands, ("map50",), map50)
 
 

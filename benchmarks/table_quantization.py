@@ -14,16 +14,31 @@ EPOCHS = 10
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is quantized: the networks of a recipe of the examples."""
+    """What is quantized: the networks of a recipe of the examples.
+
+    Attributes:
+        options: of every command.
+        settings: of a training, those of the recipe.
+    """
 
     recipe: str
     title: str
     options: str
+    settings: str = ""
+
+    def training(self, weights: str, more: str) -> str:
+        """Gives the command of a training with rounding."""
+        return " ".join(filter(None, ("yoloslim train", weights, self.options, self.settings, more, "--out run")))
 
 
 JOBS = (
     Job("hand", "hand_fingers5, one class, 160", "--data examples/hand_fingers5.yaml --single-class"),
-    Job("bccd", "bccd, 320", "--data examples/bccd.yaml"),
+    Job(
+        "bccd",
+        "bccd, 320",
+        "--data examples/bccd.yaml",
+        "--set data.resize=stretch --set augment.flip_vertical=0.5",
+    ),
 )
 
 
@@ -36,7 +51,7 @@ def rows_cells(job: Job, kind: str) -> list[Cell]:
         "float": (f"yoloslim eval {weights} {job.options}",),
         "ptq": (f"yoloslim quantize {weights} {job.options} --out quantized",),
         "qat": (
-            f"yoloslim train {weights} {job.options} {rounding} --out run",
+            job.training(weights, rounding),
             f"yoloslim eval --weights run/last.safetensors {job.options}",
         ),
     }

@@ -126,6 +126,16 @@ def test_a_dry_run_checks_and_prints_and_leaves_nothing(run: Run, tiny: tuple[ob
 
 
 @pytest.mark.medium
+def test_pictures_are_fitted_as_for_the_checkpoint(run: Run, tiny: tuple[object, ...], data: Path) -> None:
+    short = ("--data", data, "--epochs", 1, "--set", "train.workers=0")
+    assert run("train", *tiny, *short, "--resize", "stretch", "--out", "first").code == 0
+    weights = ("train", "--weights", "first/last.safetensors", *short, "--dry-run")
+
+    found = [run(*weights, *options).json["recipe"]["data"]["resize"] for options in ((), ("--resize", "letterbox"))]
+
+    assert found == ["stretch", "letterbox"]
+
+
 def test_a_dry_run_refuses_the_folder_of_another_training(run: Run, tiny: tuple[object, ...], data: Path) -> None:
     whole = ("train", *tiny, "--data", data, "--epochs", 1, *QUICK, "--out", "run")
     assert run(*whole).code == 0

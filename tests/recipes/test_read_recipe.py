@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from yoloslim.errors import RecipeError
+from yoloslim.nn.network import Network
 from yoloslim.recipes.read import read_recipe
+from yoloslim.runtime.load import Model
+from yoloslim.runtime.save import checkpoint_of
+from yoloslim.weights.checkpoint import save_checkpoint
+from yoloslim.zoo.catalog import find
 
 TEXT = """
 seed = 5
@@ -190,3 +195,13 @@ def test_files_are_found_beside_the_recipe_before_the_working_folder(
     assert recipe.data.data == str(tmp_path / "cells.yaml")
     assert recipe.model.weights == "own.weights"
     assert recipe.model.cfg == "yolov3-tiny"
+
+
+def test_pictures_are_fitted_as_for_the_checkpoint_beside_the_recipe(recipe_file: Path) -> None:
+    network = Network(find("yolov3-tiny", width=0.125))
+    save_checkpoint(recipe_file.parent / "start.safetensors", checkpoint_of(Model(network, resize="stretch")))
+    start = "model.weights=start.safetensors"
+
+    found = [read_recipe(recipe_file, [start, *more]).data.resize for more in ((), ("data.resize=letterbox",))]
+
+    assert found == ["stretch", "letterbox"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -150,7 +150,6 @@ def train(
     else:
         tables = changed(merged(_base(session, base, given), given), changes or ())
         recipe = parse_train_recipe(tables, "train" if base is None else str(base))
-        recipe = recipe if "resize" in tables.get("data", {}) else _fitted_as_before(recipe)
         folder = _folder(out, recipe.name)
     taught = recipe.distill.teachers if recipe.distill else ()
     for name in (recipe.model.weights, *(teacher for teacher, _ in taught)):
@@ -215,17 +214,6 @@ def _base(session: Session, base: Path | None, given: dict[str, Any]) -> dict[st
         raise RecipeError("train needs --cfg and --data, or --recipe FILE, or --resume RUN to go on")
     name = Path(model.get("cfg") or model["weights"]).stem
     return {"name": f"{name}-{Path(data['data'][0]).stem}".replace(" ", "_"), **shared}
-
-
-def _fitted_as_before(recipe: TrainRecipe) -> TrainRecipe:
-    """The recipe with pictures fitted as for the checkpoint that it starts from."""
-    from yoloslim.weights.checkpoint import load_checkpoint
-
-    path = Path(recipe.model.weights)
-    if path.suffix != ".safetensors" or not path.is_file():
-        return recipe
-    resize = cast("Resize", load_checkpoint(path).resize or recipe.data.resize)
-    return replace(recipe, data=replace(recipe.data, resize=resize))
 
 
 def _quantization(scheme: str | None, options: dict[str, Any]) -> dict[str, Any]:

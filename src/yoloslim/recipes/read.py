@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from yoloslim.boxes.placement import ResizeMode
 from yoloslim.compress.distillation.methods import weighted_terms
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.errors import PlanError, RecipeError
@@ -36,6 +37,7 @@ from yoloslim.recipes.schema import (
     texts,
 )
 from yoloslim.recipes.sparsity import check_sparsity
+from yoloslim.weights.checkpoint import load_checkpoint
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _RECIPE, _TRAIN_RECIPE = TypeAdapter(Recipe), TypeAdapter(TrainRecipe)
@@ -48,14 +50,16 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Gives the recipe of a TOML file, with ``section.key=value`` changes made.
 
     ``${VAR}`` is expanded in every text; files are looked for beside the recipe first. ``[finetune]`` takes from
-    ``[train]`` what it leaves out, and the seed of the recipe is everybody's.
+    ``[train]`` what it leaves out, and the seed of the recipe is everybody's. Pictures are fitted as a checkpoint that
+    it starts from has them, where ``[data]`` does not say.
 
     Raises:
         RecipeError: the file is missing or no TOML, a key is unknown (the nearest known one is named), or a value is
             wrong.
+        WeightsError: the checkpoint cannot be read.
     """
     tables = changed(read_tables(path), changes)
-    return _located(parse_recipe(tables, str(path), name=path.stem), path.parent)
+    return _fitted_as_before(_located(parse_recipe(tables, str(path), name=path.stem), path.parent), tables)
 
 
 def read_tables(path: Path) -> dict[str, Any]:
@@ -111,6 +115,15 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
     return replace(recipe, model=model, data=replace(recipe.data, data=data), distill=distill)
 
 
+def _fitted_as_before(recipe: AnyRecipe, tables: Mapping[str, Any]) -> AnyRecipe:
+    """Gives the recipe with pictures fitted as for the checkpoint that it starts from, if its tables do not say how."""
+    path = Path(recipe.model.weights)
+    if "resize" in tables["data"] or path.suffix != ".safetensors" or not path.is_file():
+        return recipe
+    resize = cast(ResizeMode, load_checkpoint(path).resize or recipe.data.resize)
+    return replace(recipe, data=replace(recipe.data, resize=resize))
+
+
 def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recipe:
     """Gives the recipe of parsed tables; ``where`` is for messages, ``name`` the recipe's where it has none."""
     tables = _with_target(_expanded({"name": name, **tables}, where))
@@ -137,8 +150,11 @@ def parse_recipe(tables: Mapping[str, Any], where: str, name: str = "") -> Recip
 def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
     """Gives the recipe of one training from its tables; ``where`` is for messages.
 
+    Pictures are fitted as a checkpoint that it starts from has them, where ``[data]`` does not say.
+
     Raises:
         RecipeError: a key is unknown (the nearest known one is named), or a value is wrong.
+        WeightsError: the checkpoint cannot be read.
     """
     expanded = _with_target(_expanded(dict(tables), where))
     _check_keys(expanded, TrainRecipe, where, "")
@@ -150,7 +166,7 @@ def parse_train_recipe(tables: Mapping[str, Any], where: str) -> TrainRecipe:
             raise RecipeError("[distill] teacher_weights is missing: expected a checkpoint, weights or an ONNX file")
         if recipe.quantize is not None:
             check_trained(recipe.quantize, recipe.train)
-    return recipe
+    return _fitted_as_before(recipe, expanded)
 
 
 def _with_method(tables: dict[str, Any]) -> dict[str, Any]:

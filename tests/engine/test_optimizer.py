@@ -1,13 +1,14 @@
 """Learning rate, weight decay and the moving average."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from yoloslim.engine.optimizer import MovingAverage, learning_rate, make_optimizer
-from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.settings import Optimizer, TrainSettings
 
 
 def test_the_rate_rises_linearly_then_falls_as_half_a_cosine() -> None:
@@ -24,6 +25,14 @@ def test_the_rate_is_proportional_to_the_batch() -> None:
     small, large = (TrainSettings(epochs=1, batch=batch) for batch in (8, 32))
 
     assert learning_rate(50, 100, large) == pytest.approx(4 * learning_rate(50, 100, small))
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.08), ("adam", 0.004), ("adamw", 0.004)])
+def test_the_rate_is_the_optimisers_where_none_is_asked_for(optimizer: Optimizer, rate: float) -> None:
+    settings = TrainSettings(epochs=1, batch=64, optimizer=optimizer, warmup=0.0)
+
+    assert learning_rate(0, 100, settings) == pytest.approx(rate)
+    assert learning_rate(0, 100, replace(settings, learning_rate=0.0)) == 0.0
 
 
 def test_only_convolution_weights_decay() -> None:

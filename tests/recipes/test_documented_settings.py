@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from yoloslim.data.augment import AugmentSettings
-from yoloslim.engine.settings import TrainSettings
+from yoloslim.engine.settings import RATES, TrainSettings
 from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.read import parse_train_recipe, read_tables
 from yoloslim.recipes.schema import SparsityTable
@@ -32,6 +32,8 @@ def shown(default: Any) -> str:
             return f"`{default}`"
         case ():
             return "none"
+        case None:  # the learning rate alone
+            return f"{RATES['sgd']:g}, Adam {RATES['adam']:g}"
         case tuple():
             return ", ".join(map(shown, default))
     return f"{default:g}"

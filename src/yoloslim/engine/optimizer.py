@@ -18,7 +18,7 @@ def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.O
     decayed = [parameter for parameter in network.parameters() if parameter.ndim == 4]
     others = [parameter for parameter in network.parameters() if parameter.ndim != 4]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    rate, momentum = settings.learning_rate, settings.momentum
+    rate, momentum = settings.highest_rate, settings.momentum
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
@@ -34,7 +34,7 @@ def learning_rate(step: int, steps: int, settings: TrainSettings, processes: int
         processes: that train one network; each brings its batches to every step.
     """
     pictures = settings.batch * settings.batches_per_step * processes
-    peak = settings.learning_rate * pictures / NOMINAL_BATCH
+    peak = settings.highest_rate * pictures / NOMINAL_BATCH
     warmup = max(1, round(settings.warmup * steps))
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -16,6 +16,8 @@ Schedule = Literal["cosine", "linear", "step"]
 NOMINAL_BATCH = 64
 """Batch that ``learning_rate`` is meant for; others scale it in proportion (Goyal et al., 2017)."""
 
+RATES: Mapping[Optimizer, float] = {"sgd": 0.08, "adam": 0.004, "adamw": 0.004}
+"""Highest rate where none is asked for."""
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "epochs": (0, 1_000_000),
@@ -46,7 +48,8 @@ class TrainSettings:
         accumulate_to: the optimiser moves when the gradients of about this many pictures are added up; 0: at each
             batch.
         optimizer: SGD with Nesterov's correction, Adam, or AdamW, whose weight decay is not scaled by the gradients.
-        learning_rate: highest rate where the optimiser moves every ``NOMINAL_BATCH`` pictures.
+        learning_rate: highest rate where the optimiser moves every ``NOMINAL_BATCH`` pictures; None: the optimiser's of
+            ``RATES``.
         schedule: how the rate falls after the warm-up: half a cosine or a line to ``final_rate``, or to a tenth at
             each of ``milestones``.
         final_rate: share of the highest rate that cosine and line end at.
@@ -74,7 +77,7 @@ class TrainSettings:
     batch: int = 16
     accumulate_to: int = 0
     optimizer: Optimizer = "sgd"
-    learning_rate: float = 0.04
+    learning_rate: float | None = None
     schedule: Schedule = "cosine"
     final_rate: float = 0.05
     milestones: tuple[float, ...] = (0.8, 0.9)
@@ -96,10 +99,15 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             found = getattr(self, name)
-            if not low <= found <= high:
+            if found is not None and not low <= found <= high:
                 raise RecipeError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
         if not all(0 < share < 1 for share in self.milestones):
             raise RecipeError(f"milestones: expected shares of the training between 0 and 1, found {self.milestones}")
+
+    @property
+    def highest_rate(self) -> float:
+        """The highest rate, where the optimiser moves every ``NOMINAL_BATCH`` pictures."""
+        return RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
 
     @property
     def batches_per_step(self) -> int:

@@ -22,8 +22,9 @@ _PACKAGES = ("torch", "numpy", "opencv-python-headless", "lightning-fabric")
 def recipe_tables(recipe: Recipe | TrainRecipe) -> dict[str, Any]:
     """Gives a recipe as the tables of its TOML file, every default written out."""
     tables: dict[str, Any] = _plain(asdict(recipe))
-    for table in ("train", "finetune"):
-        tables.get(table, {}).pop("seed", None)  # the recipe's own
+    for table in {"train", "finetune"} & tables.keys():
+        tables[table].setdefault("learning_rate", getattr(recipe, table).highest_rate)
+        tables[table].pop("seed", None)  # the recipe's own
     if "quantize" in tables:
         tables["quantize"] = {"for" if key == "target" else key: value for key, value in tables["quantize"].items()}
     return tables

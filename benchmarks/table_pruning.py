@@ -34,7 +34,7 @@ class Job:
 
     def training(self, weights: str, epochs: int, more: str = "") -> str:
         """Gives the command of a training; nothing is chosen by the tested pictures."""
-        fixed = f"--set train.learning_rate=0.04 --set train.eval_every={epochs} {BFLOAT16} --out run"
+        fixed = f"--set train.eval_every={epochs} {BFLOAT16} --out run"
         return f"yoloslim train {weights} {self.data} {self.options} --epochs {epochs} {fixed} {more}".rstrip()
 
     def evaluation(self, weights: str = "run/last.safetensors") -> str:

@@ -73,14 +73,14 @@ def test_what_the_optimiser_gives_back_after_the_end_is_taken_again() -> None:
 
 def test_a_training_that_goes_on_fades_as_one_that_never_stopped() -> None:
     whole, first = network(), network()
-    fade = Fade(whole, CHOSEN, steps=10)
+    fade = Fade(whole, CHOSEN, steps=20)
     for done in range(1, 6):
         fade.step(done)
 
-    before = Fade(first, CHOSEN, steps=10)
+    before = Fade(first, CHOSEN, steps=20)
     for done in range(1, 4):
         before.step(done)
-    after = Fade(first, CHOSEN, steps=10)
+    after = Fade(first, CHOSEN, steps=20)
     for done in range(4, 6):
         after.step(done)
 
@@ -89,9 +89,10 @@ def test_a_training_that_goes_on_fades_as_one_that_never_stopped() -> None:
 
 def test_an_average_is_set_to_zero_only_once_the_channels_are() -> None:
     fade, average = Fade(network(), CHOSEN, steps=10), network()
+    last = round(FADED * 10)
 
-    fade.finish(average, done=6)
+    fade.finish(average, last - 1)
     assert scales(average) == [1.0, 2.0, -4.0, 3.0]
 
-    fade.finish(average, done=7)
+    fade.finish(average, last)
     assert scales(average) == [0.0, 2.0, 0.0, 3.0]

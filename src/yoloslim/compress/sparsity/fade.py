@@ -12,8 +12,8 @@ import torch
 from yoloslim.compress.sparsity.gammas import Channels, chosen_norms
 from yoloslim.nn.network import Network
 
-FADED = 0.7
-"""Share of the training after which the chosen channels are at zero; the rest is for the others to settle."""
+FADED = 0.5
+"""Share of the training after which the chosen channels are at zero; the others settle while the rate is still high."""
 
 
 class Fade:

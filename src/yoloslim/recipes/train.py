@@ -328,7 +328,7 @@ def _identity(model: Model, material: Material, about: Sequence[Any]) -> str:
     settings, sparsity, distill, quantize = about
     parts = {
         "cfg": to_cfg(model.graph),
-        "settings": asdict(settings),
+        "settings": asdict(replace(settings, learning_rate=settings.highest_rate)),
         "augment": asdict(material.augment),
         "loss": asdict(material.loss),
         "sampling": asdict(material.sampling),

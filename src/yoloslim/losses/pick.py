@@ -51,14 +51,13 @@ class _Pick(torch.autograd.Function):
         ctx.shape, ctx.objectness = cells.shape, objectness
         values = cells.reshape(-1, cells.shape[-1]).index_select(0, cell)
         every = cells[..., objectness].clone(memory_format=torch.contiguous_format)
-        return values[:, :objectness], values[:, objectness + 1 :], every
+        return values[:, :objectness], values[:, objectness + 1 :].contiguous(), every
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (cell,), (geometry, classes, objectness) = ctx.saved_tensors, gradients
         whole = objectness.new_zeros(ctx.shape)
-        cells = whole.view(-1, ctx.shape[-1])
-        cells[:, : ctx.objectness].index_add_(0, cell, geometry)
-        cells[:, ctx.objectness + 1 :].index_add_(0, cell, classes)
+        picked = torch.cat([geometry, geometry.new_zeros(len(cell), 1), classes], 1)  # whole rows are added up faster
+        whole.view(-1, ctx.shape[-1]).index_add_(0, cell, picked)
         whole[..., ctx.objectness] = objectness
         return whole.permute(0, 3, 1, 2, 4), None, None

@@ -53,13 +53,19 @@ def prune_coco128() -> Table:
     return Table("prune-coco128", title, "network", PRUNED, columns, tuple(cells))
 
 
-JOURNEYS = {"hand_fingers5, one class, 160": "hand", "bccd, 320": "bccd"}
+JOURNEYS = {
+    "hand_fingers5, one class, 160": ("hand", "hand", ""),
+    "bccd, 320": ("bccd", "bccd", ""),
+    "bccd, 320, fading longer": ("bccd-45", "bccd", "--set sparsity.epochs=45 --set prune.target=params=0.4 "),
+}
+"""For each row: the name of its result, its recipe among the examples, and what is changed in it."""
+
 STAGES = ("dense", "sparse", "pruned", "finetuned", "exported")
 
 
 def stage_cell(row: str, stage: str) -> Cell:
     """Shows one stage of a recipe of the examples."""
-    recipe = JOURNEYS[row]
+    name, recipe, changes = JOURNEYS[row]
 
     def text(report: Report) -> str:
         stages = {found["name"]: found for found in report["stages"]}
@@ -67,8 +73,8 @@ def stage_cell(row: str, stage: str) -> Cell:
         kept = "" if stage in ("dense", "sparse") else f" ({100 * share:.0f} % of the parameters)"
         return f"{found['map50']:.3f}{kept}"
 
-    command = f"yoloslim compress examples/{recipe}.toml {BFLOAT16} --out run"
-    return Cell(recipe, row, stage, (command,), ("stages",), text)
+    command = f"yoloslim compress examples/{recipe}.toml {changes}{BFLOAT16} --out run"
+    return Cell(name, row, stage, (command,), ("stages",), text)
 
 
 def first() -> Table:

@@ -68,7 +68,7 @@ def test_a_cfg_that_is_none_is_refused(
         ("cut.weights", "ends inside layer 005_convolutional: expected 2,944 floats, found "),
         ("empty.weights", "expected a Darknet header of 16 or 20 bytes, found an empty file"),
         ("cut.safetensors", "cut.safetensors: cut off: expected "),
-        ("text.safetensors", "expected a safetensors checkpoint, found something else"),
+        ("text.safetensors", "expected a safetensors checkpoint, found something else: copy it again"),
         ("text.pt", "text.pt: "),
     ],
 )
@@ -85,6 +85,22 @@ def test_weights_that_are_none_are_refused(
     weights = shared_tiny / name if name == "tiny.cfg" else name
 
     assert expected in refused("eval", *tiny[:2], "--weights", weights, "--data", data_of(shared_tiny))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gone.weights", "gone.weights: cannot read this file: No such file or directory"),
+        (".", "expected a weights file, found a folder: name the file in it"),
+        ("here.weights", "here.weights: only a .safetensors brings its own network"),
+    ],
+)
+def test_weights_that_are_none_are_told_before_a_cfg_is_asked_for(
+    refused: Any, shared_tiny: Path, tmp_path: Path, name: str, expected: str
+) -> None:
+    (tmp_path / "here.weights").touch()
+
+    assert expected in refused("eval", "--weights", name, "--data", data_of(shared_tiny))
 
 
 def test_weights_of_another_network_are_refused(refused: Any, tiny: tuple[object, ...], shared_tiny: Path) -> None:

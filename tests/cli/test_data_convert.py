@@ -86,7 +86,7 @@ def test_a_format_overrules_what_the_data_file_says(run: Run, data: Path) -> Non
             "expected the layout of dior",
         ),
         (["gone.yaml", "--to", "voc", "--out", "new"], "gone.yaml: no such data file"),
-        (["{data}", "--to", "kitti", "--out", "new"], "'kitti' is not one of"),
+        (["{data}", "--to", "kitti", "--out", "new"], "Invalid value for '--to': 'kitti' is not one of"),
         (["{data}", "--out", "new"], "Missing option '--to'"),
         (["{data}", "--to", "voc", "--out", "full/mine/new"], "expected a folder, found that"),
     ],

@@ -94,8 +94,8 @@ def test_every_step_can_be_asked_for(run: Any, tiny: tuple[object, ...], data: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--weight-bits", 9], "bits: expected 2 to 8, found 9"),
-        (["--activation-bits", 1], "bits: expected 2 to 8, found 1"),
+        (["--weight-bits", 9], "weight_bits: expected 2 to 8, found 9"),
+        (["--activation-bits", 1], "activation_bits: expected 2 to 8, found 1"),
         (["--for", "fpga"], "005_convolutional: fpga cannot run activation=mish"),
         (["--keep-float", "x*"], "keep_float: no convolution matches 'x*'; they are 000_convolutional to 006_c"),
         (["--keep-float", "*"], "nothing is left to quantize"),

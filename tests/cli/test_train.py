@@ -136,15 +136,19 @@ def test_pictures_are_fitted_as_for_the_checkpoint(run: Run, tiny: tuple[object,
     assert found == ["stretch", "letterbox"]
 
 
-def test_a_dry_run_refuses_the_folder_of_another_training(run: Run, tiny: tuple[object, ...], data: Path) -> None:
+def test_the_folder_of_another_training_is_refused_and_stays(run: Run, tiny: tuple[object, ...], data: Path) -> None:
     whole = ("train", *tiny, "--data", data, "--epochs", 1, *QUICK, "--out", "run")
     assert run(*whole).code == 0
 
-    same, other = run(*whole, "--dry-run"), run(*whole, "--set", "train.ema=0.5", "--dry-run")
+    recipe, other = Path("run/recipe.toml").read_text(), ("--set", "train.ema=0.5")
+
+    same, *others = (run(*whole, *more) for more in (("--dry-run",), other, (*other, "--dry-run")))
 
     assert same.code == 0, same.err
-    assert other.code == 2
-    assert "error: run: holds the state of another training (settings, network or data changed)" in other.err
+    for refused in others:
+        assert refused.code == 2
+        assert "error: run: holds the state of another training (settings, network or data changed)" in refused.err
+        assert Path("run/recipe.toml").read_text() == recipe
 
 
 def test_data_with_other_classes_than_the_cfg_are_told_before_training(run: Run, data: Path) -> None:

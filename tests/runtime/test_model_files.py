@@ -270,6 +270,8 @@ def test_a_file_that_is_no_weights_is_refused_by_what_it_holds(tmp_path: Path) -
 
 @pytest.mark.parametrize("suffix", [".weights", ".pt", ".57"])
 def test_weights_that_bring_no_network_need_a_cfg(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").touch()
+
     with pytest.raises(WeightsError, match=r"only a \.safetensors brings its own network; add --cfg"):
         load(tmp_path / f"a{suffix}", None)
 

@@ -96,6 +96,7 @@ def _interruptible() -> Iterator[None]:
 def refuse(error: Exception, arguments: Sequence[str]) -> int:
     """Tells what Typer does not accept in ``arguments``, and gives the exit code."""
     message: str = error.format_message() if hasattr(error, "format_message") else str(error)
+    message = message.replace("Value error, ", "")  # pydantic's, which has checked it
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "yoloslim"
     return _fail(f"{message.rstrip('.')}; see {where} --help", EXIT_WRONG_INPUT, _json_option(arguments))

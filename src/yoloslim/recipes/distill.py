@@ -23,6 +23,7 @@ from yoloslim.losses.settings import LossSettings
 from yoloslim.recipes.schema import DistillTable
 from yoloslim.runtime.artefact import is_artefact, open_artefact
 from yoloslim.runtime.load import Model, load
+from yoloslim.weights.files import open_weights
 from yoloslim.weights.published import find_published, weights_file
 from yoloslim.zoo.catalog import read_or_find
 
@@ -122,7 +123,8 @@ def _teacher_model(weights: str, cfg: str) -> Model:
     network = cfg or (published.network if published is not None else "")
     path = weights_file(weights)
     if not network and path.suffix != ".safetensors":
-        raise RecipeError(f"teacher {weights}: only a .safetensors brings its own network; add teacher_cfg")
+        with open_weights(path):
+            raise RecipeError(f"teacher {weights}: only a .safetensors brings its own network; add teacher_cfg")
     model = load(path, read_or_find(network) if network else None)
     if model.missing:
         raise WeightsError(f"teacher {weights}: lacks {', '.join(model.missing)}; a teacher needs all of its layers")

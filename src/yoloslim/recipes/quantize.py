@@ -21,7 +21,7 @@ from yoloslim.compress.quantization.mixed import bits_within
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, convolutions, place
 from yoloslim.compress.quantization.sensitivity import fewest_in_float
-from yoloslim.compress.quantization.spec import QuantSpec, Scale
+from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec, Scale
 from yoloslim.compress.quantization.targets import Target, find_target
 from yoloslim.errors import DataError, RecipeError
 from yoloslim.graph.graph import Graph
@@ -141,6 +141,9 @@ def placement_of(table: QuantizeTable, graph: Graph, kept: Collection[str] = ())
         TargetError: the target cannot run the network.
     """
     target = find_target(table.target)
+    for name, bits in (("weight_bits", table.weight_bits), ("activation_bits", table.activation_bits)):
+        if bits and not MIN_BITS <= bits <= MAX_BITS:
+            raise RecipeError(f"{name}: expected {MIN_BITS} to {MAX_BITS}, found {bits}")
     asked = Placement(
         table.target,
         table.scheme,

@@ -76,11 +76,12 @@ def run_training(recipe: TrainRecipe, model: Model, material: Material, folder: 
         folder: of the run; a training that was interrupted there goes on.
 
     Raises:
+        RecipeError: the folder holds another training, which stays as it is.
         YoloslimError: something that only shows while it runs.
     """
-    _tell_notes(model)
+    written_out = rehearsed(recipe, model, material, folder)
     if started_processes().rank == 0:
-        write_recipe(settled(recipe, material), folder / RECIPE)
+        write_recipe(written_out, folder / RECIPE)
     _, trained, problems = train_model(
         model,
         material,

@@ -18,6 +18,7 @@ from yoloslim.graph.ops import Yolo
 from yoloslim.runtime.exported import check_batch, check_file
 from yoloslim.runtime.integers import IntegerBackend
 from yoloslim.weights.description import Description, from_metadata
+from yoloslim.weights.files import open_weights
 from yoloslim.weights.layout import tensor_shapes
 
 _TYPES = ("int8", "uint8", "int32")
@@ -118,10 +119,8 @@ def _values(row: Mapping[str, Any], key: str, folder: Path) -> NDArray[Any]:
     if about["type"] not in _TYPES:
         raise ValueError(f"{about['file']} has type {about['type']}")
     path, dtype = folder / about["file"], np.dtype(about["type"]).newbyteorder("<")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot read this file: {error.strerror}") from error
+    with open_weights(path) as file:
+        content = file.read()
     expected = int(np.prod(about["shape"])) * dtype.itemsize
     if len(content) != expected:
         raise WeightsError(f"{path}: expected {expected:,} bytes, found {len(content):,}; copy or export it again")

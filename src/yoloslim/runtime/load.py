@@ -17,6 +17,7 @@ from yoloslim.graph.graph import Graph
 from yoloslim.nn.network import Network, load_tensors
 from yoloslim.weights.checkpoint import Checkpoint, load_checkpoint
 from yoloslim.weights.darknet import Header, read_weights
+from yoloslim.weights.files import open_weights
 from yoloslim.weights.heads import with_classes
 from yoloslim.weights.layout import check_tensors, tensor_shapes
 from yoloslim.weights.legacy import read_legacy
@@ -77,7 +78,8 @@ def load(path: Path, graph: Graph | None, *, cutoff: int | None = None, bn_eps: 
     if path.suffix == CHECKPOINT_SUFFIX:
         return _from_checkpoint(path, graph)
     if graph is None:
-        raise WeightsError(f"{path}: only a .safetensors brings its own network; add --cfg")
+        with open_weights(path):
+            raise WeightsError(f"{path}: only a .safetensors brings its own network; add --cfg")
     if path.suffix in LEGACY_SUFFIXES:
         return _from_weights(read_legacy(path, graph, bn_eps=bn_eps), graph)
     return _from_weights(read_weights(path, graph, cutoff=cutoff), graph)

@@ -22,6 +22,7 @@ from yoloslim.files import write_atomically
 from yoloslim.graph.from_cfg import parse_cfg
 from yoloslim.graph.graph import Graph
 from yoloslim.graph.to_cfg import to_cfg
+from yoloslim.weights.files import open_weights
 from yoloslim.weights.layout import check_tensors, tensor_shapes
 
 SCHEMA = 1
@@ -195,17 +196,12 @@ def _check_schema(metadata: Mapping[str, str], path: str | Path) -> None:
 
 def _check_container(path: str | Path) -> None:
     """Tells a file that is cut off, or of another kind, by its header: safetensors' own errors say neither."""
-    try:
-        with Path(path).open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = file.read(min(length, _MAX_HEADER_BYTES))
-            size = file.seek(0, 2)
-    except IsADirectoryError:
-        raise WeightsError(f"{path}: expected a checkpoint, found a folder") from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot read this file: {error.strerror}") from error
+    with open_weights(path, "a checkpoint") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(min(length, _MAX_HEADER_BYTES))
+        size = file.seek(0, 2)
     if not header.startswith(b"{"):
-        raise WeightsError(f"{path}: expected a safetensors checkpoint, found something else")
+        raise WeightsError(f"{path}: expected a safetensors checkpoint, found something else: copy it again")
     needed = 8 + length + (_data_bytes(header, path) if len(header) == length else 0)
     if size < needed:
         raise WeightsError(f"{path}: cut off: expected {needed:,} bytes, found {size:,}; download or copy it again")

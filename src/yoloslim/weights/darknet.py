@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yoloslim.errors import WeightsError
 from yoloslim.files import write_atomically
 from yoloslim.graph.graph import Graph
+from yoloslim.weights.files import open_weights
 from yoloslim.weights.heads import classes_for_floats, first_head_index, with_classes
 from yoloslim.weights.layout import Blob, Layer, blobs_of, check_tensors, layers_with_weights
 from yoloslim.weights.loaded import CURRENT_HEADER, DarknetWeights, FileContents, Header, fitted_weights
@@ -84,14 +85,9 @@ def write_weights(
 
 def _read_header(path: str | Path) -> tuple[Header, int, int]:
     """The header, its length in bytes, and the number of bytes after it."""
-    try:
-        with Path(path).open("rb") as file:
-            first = file.read(_VERSION.size + _SEEN_64.size)
-            size = file.seek(0, 2)
-    except IsADirectoryError:
-        raise WeightsError(f"{path}: expected a weights file, found a folder") from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot read this file: {error.strerror}") from error
+    with open_weights(path) as file:
+        first = file.read(_VERSION.size + _SEEN_64.size)
+        size = file.seek(0, 2)
     _check_kind(first, path)
     if len(first) < _VERSION.size:
         raise _too_short(path, size)

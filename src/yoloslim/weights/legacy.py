@@ -22,6 +22,7 @@ from torch import Tensor
 
 from yoloslim.errors import WeightsError
 from yoloslim.graph.graph import Graph
+from yoloslim.weights.files import open_weights
 from yoloslim.weights.heads import classes_for_filters, with_classes
 from yoloslim.weights.layout import Layer, check_tensors, layers_with_weights, some
 from yoloslim.weights.loaded import DarknetWeights, FileContents, fitted_weights
@@ -74,15 +75,10 @@ def read_legacy(path: str | Path, graph: Graph, *, bn_eps: float = 1e-5) -> Dark
 
 def _unpickled(path: str | Path) -> Any:
     """What the pickle holds: tensors, plain containers, and numpy's numbers."""
-    try:
-        with Path(path).open("rb") as file:
-            first = file.read(2)
-    except IsADirectoryError:
-        raise WeightsError(f"{path}: expected a PyTorch checkpoint, found a folder") from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot read this file: {error.strerror}") from error
+    with open_weights(path, "a PyTorch checkpoint") as file:
+        first = file.read(2)
     if not first.startswith((b"PK", b"\x80")):
-        raise WeightsError(f"{path}: expected a PyTorch checkpoint, found something else")
+        raise WeightsError(f"{path}: expected a PyTorch checkpoint, found something else: copy it again")
     try:
         with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of other pickle protocols and then reads or refuses them

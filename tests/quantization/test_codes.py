@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yoloslim.compress.quantization.codes import Grid, fake_quantized, from_codes, grid_of, rounded
-from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer, WeightQuantizer, extremes
+from yoloslim.compress.quantization.fake_quantizer import RangeQuantizer, WeightQuantizer
 from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.weight_ranges import extremes, weight_range
 from yoloslim.errors import RecipeError
 from yoloslim.runtime.onnx_backend import run_once
 
@@ -182,6 +183,26 @@ def test_tensors_that_share_a_scale_are_covered_together() -> None:
 
     values: Tensor = quantizer.eval()(torch.tensor([9.9, -1.9]))
     torch.testing.assert_close(values, torch.tensor([9.9, -1.9]), rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_weights_of_few_bits_have_the_better_range_in_training(bits: int, axis: int | None) -> None:
+    spec = QuantSpec(bits, symmetric=True, axis=axis)
+    weight = torch.randn(3, 8, 3, 3, generator=torch.Generator().manual_seed(1))
+    quantizer = WeightQuantizer(spec, 1 if axis is None else 3).train()
+    whole, best = extremes(weight, spec), weight_range(weight, spec)
+
+    quantizer.folded(weight, torch.ones(3, 1, 1, 1))
+
+    def error(low: torch.Tensor, high: torch.Tensor) -> float:
+        return float((fake_quantized(weight, grid_of(low, high, spec), spec) - weight).square().sum())
+
+    found = (quantizer.low, quantizer.high)
+    if bits == 8:
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, whole, strict=True))
+    else:
+        assert error(*best) <= error(*found) < 0.9 * error(*whole)
 
 
 def test_a_range_follows_what_it_sees_in_training_alone_and_until_it_is_frozen() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from yoloslim.compress.quantization.codes import from_codes, grid_of, to_codes
 from yoloslim.compress.quantization.dorefa import DorefaWeights, dorefa_maps, dorefa_weights
-from yoloslim.compress.quantization.fake_quantizer import Quantizer, extremes
+from yoloslim.compress.quantization.fake_quantizer import Quantizer
 from yoloslim.compress.quantization.learned_step import StepQuantizer, WeightStepQuantizer
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import Placement, place
@@ -22,6 +22,7 @@ from yoloslim.compress.quantization.plan import from_metadata, to_metadata
 from yoloslim.compress.quantization.schemes import WeightRounding, image_quantizer, map_quantizer, weight_quantizer
 from yoloslim.compress.quantization.spec import SCHEMES, QuantSpec, Rounding, Scale, Scheme
 from yoloslim.compress.quantization.targets import TARGETS
+from yoloslim.compress.quantization.weight_ranges import extremes
 from yoloslim.errors import RecipeError, TargetError, WeightsError
 from yoloslim.graph.graph import Graph
 from yoloslim.recipes.quantize import quantize as quantize_network

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from yoloslim.compress.quantization.adaround import with_learned_rounding
+from yoloslim.compress.quantization.balance import balanced
 from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.correct_bias import sum_means, with_corrected_biases
 from yoloslim.compress.quantization.equalize import equalized, free_stretches
@@ -53,15 +54,17 @@ def difference(found: Network, expected: Network) -> float:
 
 
 @pytest.mark.parametrize("name", networks())
-def test_equalisation_changes_no_head_map(random_network: Callable[..., Network], name: str) -> None:
+def test_equalisation_and_balance_change_no_head_map(random_network: Callable[..., Network], name: str) -> None:
     network = with_folded_norms(random_network(find(name, classes=3, size=(64, 64), width=0.125))).double()
+    images, before = noise(network.graph, 2).double(), place(network.graph, Placement()).before
 
-    made = equalized(network)
+    made = equalized(network), balanced(network, before, images)
 
     with torch.no_grad():
-        images = noise(network.graph, 2).double()
-        pairs = zip(made(images), network(images), strict=True)
-        assert max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs) < 1e-9
+        expected = network(images)
+        for found in made:
+            pairs = zip(found(images), expected, strict=True)
+            assert max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs) < 1e-9
 
 
 def test_equalisation_brings_rows_and_columns_to_one_range(tiny: Callable[..., Graph], random_network) -> None:
@@ -106,6 +109,39 @@ def test_equalised_networks_lose_less_with_one_scale_a_layer(tiny: Callable[...,
     ]
 
     assert errors[1] < errors[0] / 2
+
+
+def test_balanced_networks_lose_less_where_one_channel_is_wide(tiny: Callable[..., Graph], random_network) -> None:
+    made = equalized(with_folded_norms(random_network(tiny(LEAKY, LEAKY))))
+    made.get_submodule("000_convolutional").conv.bias.data[3] += 30.0
+    made.get_submodule("001_convolutional").conv.weight.data[:, 3] /= 30.0
+    plan, images = place(made.graph, Placement()), noise(made.graph)
+
+    even, uneven_still = (
+        difference(calibrated(exact, plan, [images]), made) for exact in (balanced(made, plan.before, images), made)
+    )
+
+    assert even < 0.5 * uneven_still
+
+
+@pytest.mark.parametrize(("layers", "balances"), [((LEAKY, LEAKY), False), ((LEAKY, DEPTHWISE, LEAKY), True)])
+def test_networks_with_depthwise_layers_are_balanced_by_themselves(
+    tiny: Callable[..., Graph], random_network, layers: tuple[str, ...], balances: bool
+) -> None:
+    network = random_network(tiny(*layers))
+
+    found = quantize(network, QuantizeTable(), [noise(network.graph)]).exact.state_dict()
+
+    expected = equalized(with_folded_norms(network)).state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in found) != balances
+
+
+def test_balance_bears_channels_that_give_nothing(tiny: Callable[..., Graph], random_network) -> None:
+    network = with_folded_norms(random_network(tiny(RELU, RELU)))
+    first = network.get_submodule("000_convolutional").conv
+    first.weight.data[2], first.bias.data[2] = 0.0, 0.0
+
+    assert difference(balanced(network, (), noise(network.graph)), network) < 1e-5
 
 
 def test_corrected_biases_give_the_means_of_float(tiny: Callable[..., Graph], random_network) -> None:
@@ -197,20 +233,3 @@ def test_few_codes_are_for_the_least_squared_error_and_many_for_nearly_all_value
         spec = QuantSpec(bits)
         assert OBSERVERS["auto"](seen, spec) == OBSERVERS[name](seen, spec)
     assert OBSERVERS["auto"](seen, QuantSpec(2)).high < OBSERVERS["percentile"](seen, QuantSpec(2)).high
-
-
-@pytest.mark.parametrize(("layers", "corrects"), [((LEAKY, LEAKY), False), ((LEAKY, DEPTHWISE, LEAKY), True)])
-def test_biases_are_corrected_by_themselves_where_layers_are_depthwise(
-    tiny: Callable[..., Graph], random_network, layers: tuple[str, ...], corrects: bool
-) -> None:
-    network = random_network(tiny(*layers))
-    batches = [noise(network.graph)]
-
-    found, expected, other = (
-        quantize(network, QuantizeTable(correct_bias=choice), batches).network.state_dict()
-        for choice in ("auto", corrects, not corrects)
-    )
-
-    biases = [key for key in found if key.endswith("conv.bias")]
-    assert all(torch.equal(found[key], expected[key]) for key in biases)
-    assert not all(torch.equal(found[key], other[key]) for key in biases)

@@ -59,6 +59,18 @@ def test_ranges_are_frozen_before_statistics_and_that_of_the_image_always(
     assert seen == [(done, 0.1) for done in range(1, 11)]
 
 
+def test_ranges_of_few_bits_stay_as_they_were_measured(tiny: Callable[..., Graph], random_network) -> None:
+    table = QuantizeTable(weight_bits=4, activation_bits=4)
+    network = trainable(random_network(tiny(LEAKY, RELU)), table, noise(tiny(LEAKY, RELU))).train()
+    quantization_hooks(network, 10, Hooks()).on_start(0)
+    maps = [network.scale(name) for name in network.plan.scales if name != "image"]
+    before = [quantizer.high.clone() for quantizer in maps]
+
+    network(10 * noise(network.graph)[0])
+
+    assert all(torch.equal(quantizer.high, high) for quantizer, high in zip(maps, before, strict=True))
+
+
 def test_a_learned_step_moves_by_a_fiftieth_of_itself_at_most(tiny: Callable[..., Graph], random_network) -> None:
     network = trainable(random_network(tiny(RELU)), QuantizeTable(scheme="lsq"), noise(tiny(RELU)))
     step = network.scale("000_convolutional").step

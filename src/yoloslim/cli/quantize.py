@@ -74,9 +74,8 @@ def quantize(
     ] = 128,
     equalize: Annotated[bool, typer.Option(help="Bring channels to like ranges first.")] = True,
     correct_bias: Annotated[
-        bool | None,
-        typer.Option(help="Take back in biases what rounding adds on average; default: where layers are depthwise."),
-    ] = None,
+        bool, typer.Option("--correct-bias", help="Take back in biases what rounding adds on average.")
+    ] = False,
     adaround: Annotated[
         int, typer.Option(metavar="STEPS", min=0, help="Steps in which each layer learns how to round its weights.")
     ] = 0,
@@ -124,7 +123,7 @@ def quantize(
         observer=observer,
         pictures=pictures,
         equalize=equalize,
-        correct_bias="auto" if correct_bias is None else correct_bias,
+        correct_bias=correct_bias,
         adaround=adaround,
         keep_float="auto" if keep_float == ["auto"] else tuple(keep_float or ()),
         map_drop=map_drop,

@@ -16,7 +16,6 @@ from yoloslim.graph.graph import IMAGE, Graph, Node
 from yoloslim.graph.ops import (
     AvgPool,
     Convolution,
-    Depthwise,
     MaxPool,
     Op,
     Reorg,
@@ -27,6 +26,7 @@ from yoloslim.graph.ops import (
     Shortcut,
     SqueezeExcite,
     Upsample,
+    is_depthwise,
 )
 from yoloslim.graph.shapes import infer_shapes
 
@@ -79,9 +79,7 @@ def _begins_head(step: _Step, later: Sequence[_Step]) -> bool:
 
 def _is_within_a_block(op: Op) -> bool:
     """Whether blocks of every kind narrow what this op gives: channels joined, or filtered and scaled one by one."""
-    return isinstance(op, Route | Depthwise | SqueezeExcite | ScaleChannels) or (
-        isinstance(op, Convolution) and op.groups == op.filters > 1
-    )
+    return isinstance(op, Route | SqueezeExcite | ScaleChannels) or is_depthwise(op)
 
 
 def _has(step: _Step, kind: type[Op]) -> bool:

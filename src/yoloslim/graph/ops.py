@@ -296,3 +296,8 @@ class Yolo(Op):
     def channels(self) -> int:
         """Channels that this head's input must have: ``len(mask) * values``."""
         return len(self.mask) * self.values
+
+
+def is_depthwise(op: Op) -> bool:
+    """Whether an op filters every channel by itself."""
+    return isinstance(op, Depthwise) or (isinstance(op, Convolution) and op.groups == op.filters > 1)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from yoloslim.compress.quantization.adaround import with_learned_rounding
+from yoloslim.compress.quantization.balance import balanced
 from yoloslim.compress.quantization.calibrate import calibrated
 from yoloslim.compress.quantization.codes import span
 from yoloslim.compress.quantization.correct_bias import with_corrected_biases
@@ -25,6 +26,7 @@ from yoloslim.compress.quantization.spec import MAX_BITS, MIN_BITS, QuantSpec, S
 from yoloslim.compress.quantization.targets import Target, find_target
 from yoloslim.errors import DataError, RecipeError
 from yoloslim.graph.graph import Graph
+from yoloslim.graph.ops import is_depthwise
 from yoloslim.nn.network import Network
 from yoloslim.recipes.schema import QuantizeTable
 from yoloslim.report.quantization_plots import Histogram, LayerPlot, histogram
@@ -73,7 +75,7 @@ def quantize(
     if not batches:
         raise DataError("quantize measures ranges on training pictures, found none: give --data with a training split")
     exact = with_folded_norms(network)
-    exact = equalized(exact) if table.equalize else exact
+    exact = _equalized(exact, table, batches) if table.equalize else exact
     kept, sensitivity = kept_in_float(table, exact.graph), {}
     made = _rounded(exact, table, kept, batches)
     if table.keep_float == "auto":
@@ -85,6 +87,14 @@ def quantize(
         made, kept, sensitivity = chosen.network, chosen.kept, dict(chosen.sensitivity)
     layers = layer_plots(made, exact, torch.cat(list(batches)))
     return Quantized(made, exact, tuple(layers), tuple(kept), sensitivity)
+
+
+def _equalized(exact: Network, table: QuantizeTable, batches: Sequence[Tensor]) -> Network:
+    """The network with channels of like ranges, of weights, and where layers are depthwise of what they are fed."""
+    made = equalized(exact)
+    if not any(is_depthwise(node.op) for node in exact.graph):
+        return made
+    return balanced(made, place(exact.graph, placement_of(table, exact.graph)).before, _some(batches))
 
 
 def check_measured(table: QuantizeTable) -> None:
@@ -195,14 +205,10 @@ def _rounded(
 ) -> QuantizedNetwork:
     plan = place(exact.graph, _within_size(placement_of(table, exact.graph, kept), table, exact))
     made = calibrated(exact, plan, batches, table.observer)
-    some = torch.cat(list(batches))[:_MOST_AT_ONCE]
     if table.adaround:
-        made = with_learned_rounding(made, exact, some, table.adaround)
-    return with_corrected_biases(made, exact, some) if _corrects_biases(table, exact) else made
+        made = with_learned_rounding(made, exact, _some(batches), table.adaround)
+    return with_corrected_biases(made, exact, _some(batches)) if table.correct_bias else made
 
 
-def _corrects_biases(table: QuantizeTable, network: Network) -> bool:
-    if table.correct_bias != "auto":
-        return table.correct_bias
-    convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    return any(1 < conv.groups == conv.in_channels for conv in convs)
+def _some(batches: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(batches))[:_MOST_AT_ONCE]

@@ -20,7 +20,7 @@ from yoloslim.recipes.quantize import placement_of
 from yoloslim.recipes.schema import QuantizeTable
 
 RANGES_UNTIL = 0.6
-"""Share of the steps in which the ranges of maps follow what they see."""
+"""Share of the steps in which the ranges of maps follow what they see, where they have 8 bits."""
 
 STATISTICS_UNTIL = 0.8
 """Share of the steps in which batch-norm folds the statistics of each batch (Krishnamoorthi, 2018)."""

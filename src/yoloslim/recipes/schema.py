@@ -200,8 +200,7 @@ class QuantizeTable:
         observer: from values to ranges.
         pictures: how many training pictures ranges are measured on.
         equalize: whether channels are brought to like ranges first.
-        correct_bias: whether biases take back what rounding adds on average; ``auto``: in a network with depthwise
-            convolutions, whose sums are of too few products for errors to cancel.
+        correct_bias: whether biases take back what rounding adds on average.
         adaround: steps in which each layer learns which way to round its weights; 0 rounds to the nearest.
         keep_float: patterns of convolutions that are not rounded, or ``auto``: as few as lose no more than
             ``map_drop``.
@@ -225,7 +224,7 @@ class QuantizeTable:
     observer: Observer = "auto"
     pictures: int = 128
     equalize: bool = True
-    correct_bias: bool | Literal["auto"] = "auto"
+    correct_bias: bool = False
     adaround: int = 0
     keep_float: tuple[str, ...] | Literal["auto"] = ()
     map_drop: float = 0.005

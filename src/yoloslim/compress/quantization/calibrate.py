@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -14,10 +15,11 @@ from torch import Tensor
 from yoloslim.compress.quantization.codes import grid_of
 from yoloslim.compress.quantization.fake_quantizer import FixedQuantizer, Quantizer
 from yoloslim.compress.quantization.network import QuantizedNetwork, members, quantized
-from yoloslim.compress.quantization.observers import OBSERVERS, Name, Range, squared_error, weight_range
+from yoloslim.compress.quantization.observers import OBSERVERS, Name, Range, squared_error
 from yoloslim.compress.quantization.plan import QuantPlan
 from yoloslim.compress.quantization.spec import QuantSpec
 from yoloslim.compress.quantization.statistics import Extremes, Histogram, Statistics
+from yoloslim.compress.quantization.weight_ranges import weight_range
 from yoloslim.errors import DataError
 from yoloslim.graph.graph import IMAGE
 from yoloslim.nn.layers.conv_block import ConvBlock
@@ -78,18 +80,25 @@ def _watch(network: Network, plan: QuantPlan, batches: Sequence[Tensor], see: Se
             see(scale_of[name], x)
         return x
 
-    handles = [
-        cast(ConvBlock, network.get_submodule(name)).activation.register_forward_pre_hook(
-            lambda module, inputs, name=name: see(name + _BEFORE, inputs[0])
-        )
-        for name in plan.before
-    ]
-    with torch.no_grad():
+    with torch.no_grad(), watched_sums(network, plan.before, lambda name, x: see(name + _BEFORE, x)):
         for batch in batches:
             tap(IMAGE, batch)
             network(batch, tap)
-    for handle in handles:
-        handle.remove()
+
+
+@contextmanager
+def watched_sums(network: Network, names: Iterable[str], see: Seen) -> Iterator[None]:
+    """Shows ``see`` the sums of convolutions before their activation, shape (B, C, H, W), by name."""
+    blocks = {name: cast(ConvBlock, network.get_submodule(name)) for name in names}
+    handles = [
+        block.activation.register_forward_pre_hook(lambda module, inputs, name=name: see(name, inputs[0]))
+        for name, block in blocks.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _activation(network: Network, name: str) -> str:

@@ -63,6 +63,11 @@ class Stretch:
     writers: tuple[str, ...]
     readers: tuple[tuple[str, str], ...]
 
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The nodes whose output is written first or read last."""
+        return tuple(dict.fromkeys((*self.writers, *(source for _, source in self.readers))))
+
 
 def equalized(network: Network) -> Network:
     """Gives the network with channels of like ranges, as weights that write and read them tell; it computes the same.
@@ -156,30 +161,37 @@ def _equalize(network: Network, stretch: Stretch, lanes: Lanes) -> float:
     """Moves factors between the two ends of a stretch, in place, and gives the largest change."""
     written, read = (torch.zeros(lanes.count, dtype=torch.float64) for _ in range(2))
     for name in stretch.writers:
-        written.scatter_reduce_(0, torch.from_numpy(lanes.of[name]), _rows(_conv(network, name)), "amax")
+        written.scatter_reduce_(0, torch.from_numpy(lanes.of[name]), _rows(block_of(network, name)), "amax")
     for name, source in stretch.readers:
-        columns = _columns(_conv(network, name))
+        columns = _columns(block_of(network, name))
         read.scatter_reduce_(0, torch.from_numpy(lanes.of[source]), columns, "amax")
     is_used = (written > 0) & (read > 0)
-    factors = torch.where(is_used, (written / read.clamp(min=1e-30)).sqrt().clamp(1 / _LIMIT, _LIMIT), 1.0)
-    factors /= torch.exp(torch.log(factors[is_used]).mean()) if is_used.any() else 1.0
-    _apply(network, stretch, lanes, factors)
+    factors = normalized((written / read.clamp(min=1e-30)).sqrt().clamp(1 / _LIMIT, _LIMIT), is_used)
+    apply_factors(network, stretch, lanes, factors)
     return float((factors[is_used] - 1).abs().max()) if is_used.any() else 0.0
 
 
-def _apply(network: Network, stretch: Stretch, lanes: Lanes, factors: Tensor) -> None:
+def normalized(factors: Tensor, is_used: Tensor) -> Tensor:
+    """Gives the factors of lanes divided by their geometric mean, 1 where ``is_used`` is False; shape (lanes,)."""
+    mean = torch.exp(torch.log(factors[is_used]).mean()) if is_used.any() else 1.0
+    return torch.where(is_used, factors / mean, 1.0)
+
+
+def apply_factors(network: Network, stretch: Stretch, lanes: Lanes, factors: Tensor) -> None:
+    """Divides what the writers of a stretch give by factors, shape (lanes,), and multiplies its readers; in place."""
     for name in stretch.writers:
-        own, conv = factors[lanes.of[name]], _conv(network, name).conv
+        own, conv = factors[lanes.of[name]], block_of(network, name).conv
         with torch.no_grad():
             conv.weight /= own.view(-1, 1, 1, 1).to(conv.weight)
             cast(Tensor, conv.bias).div_(own.to(conv.weight))
     for name, source in stretch.readers:
-        own, conv = factors[lanes.of[source]], _conv(network, name).conv
+        own, conv = factors[lanes.of[source]], block_of(network, name).conv
         with torch.no_grad():
-            _by_input(conv.weight, conv.groups).mul_(own.view(conv.groups, 1, -1, 1).to(conv.weight))
+            by_input(conv.weight, conv.groups).mul_(own.view(conv.groups, 1, -1, 1).to(conv.weight))
 
 
-def _conv(network: Network, name: str) -> ConvBlock:
+def block_of(network: Network, name: str) -> ConvBlock:
+    """Gives the convolution of a node, with its activation."""
     return cast(ConvBlock, network.get_submodule(name))
 
 
@@ -190,9 +202,9 @@ def _rows(block: ConvBlock) -> Tensor:
 
 def _columns(block: ConvBlock) -> Tensor:
     """The largest weight that reads each channel, shape (I,)."""
-    return _by_input(block.conv.weight.detach().double().abs(), block.conv.groups).amax((1, 3)).flatten()
+    return by_input(block.conv.weight.detach().double().abs(), block.conv.groups).amax((1, 3)).flatten()
 
 
-def _by_input(weight: Tensor, groups: int) -> Tensor:
-    """A view of weights, (O, I / groups, k, k), as (groups, O / groups, I / groups, k * k)."""
+def by_input(weight: Tensor, groups: int) -> Tensor:
+    """Gives a view of weights, (O, I / groups, k, k), as (groups, O / groups, I / groups, k * k)."""
     return weight.view(groups, -1, weight.shape[1], weight.shape[2] * weight.shape[3])

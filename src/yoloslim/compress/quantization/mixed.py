@@ -8,8 +8,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from yoloslim.compress.quantization.codes import from_codes, grid_of, to_codes
-from yoloslim.compress.quantization.observers import weight_range
 from yoloslim.compress.quantization.spec import QuantSpec
+from yoloslim.compress.quantization.weight_ranges import weight_range
 from yoloslim.errors import RecipeError
 
 FEW_BITS = 4

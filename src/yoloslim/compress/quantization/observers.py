@@ -6,7 +6,6 @@ Beyond the range values saturate; within it, codes lie closer the narrower it is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -15,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yoloslim.compress.quantization.codes import Grid, from_codes, grid_of, to_codes
-from yoloslim.compress.quantization.fake_quantizer import extremes
+from yoloslim.compress.quantization.codes import from_codes, grid_of, to_codes
 from yoloslim.compress.quantization.spec import MAX_BITS, QuantSpec
 from yoloslim.compress.quantization.statistics import BINS, Statistics
+from yoloslim.compress.quantization.weight_ranges import NARROWINGS
 from yoloslim.nn.layers.activation import FUNCTIONS
 
 Name = Literal["auto", "min-max", "moving-average", "percentile", "entropy", "mse"]
@@ -36,9 +35,7 @@ Observer = Callable[[Statistics, QuantSpec], Range]
 KEPT_SHARE = 0.9999
 """Of the values, inside a percentile range."""
 
-_NARROWINGS = np.linspace(1.0, 0.2, 41)
-_LOW_ENDS = np.concatenate([_NARROWINGS, np.linspace(0.18, 0.0, 10)])  # almost none, before a leaky ReLU
-_WIDER = 1.42  # reaches the next power of two
+_LOW_ENDS = np.concatenate([NARROWINGS, np.linspace(0.18, 0.0, 10)])  # almost none, before a leaky ReLU
 _ROUNDS = 3  # of narrowing one end, then the other
 _ENTROPY_STEPS = 64
 _ENTROPY_BINS = 2048
@@ -82,7 +79,7 @@ def mse(seen: Statistics, spec: QuantSpec) -> Range:
     low, high = seen.low, seen.high
     for _ in range(_ROUNDS):
         low = min((seen.low * share for share in _LOW_ENDS), key=lambda end: error(Range(end, high)))
-        high = min((seen.high * share for share in _NARROWINGS), key=lambda end: error(Range(low, end)))
+        high = min((seen.high * share for share in NARROWINGS), key=lambda end: error(Range(low, end)))
     return Range(low, high)
 
 
@@ -135,21 +132,6 @@ def _add_outside(kept: NDArray[np.float64], counts: NDArray[np.float64], inside:
     if len(used):
         kept[used[0]] += counts[: places[0]].sum()
         kept[used[-1]] += counts[places[-1] + 1 :].sum()
-
-
-def weight_range(weight: Tensor, spec: QuantSpec) -> tuple[Tensor, Tensor]:
-    """Gives the ends, shape (O,) or (1,), at which weights have the least squared error; both are narrowed alike."""
-    rows = weight.float().flatten(1) if spec.axis is not None else weight.float().view(1, -1)
-    low, high = extremes(weight, spec)
-    shares = torch.from_numpy(np.append(_NARROWINGS, _WIDER)).float()
-    errors = torch.stack([_row_errors(rows, grid_of(low * share, high * share, spec), spec) for share in shares])
-    best = shares[errors.argmin(0)]  # (O,)
-    return low * best, high * best
-
-
-def _row_errors(rows: Tensor, grid: Grid, spec: QuantSpec) -> Tensor:
-    by_row = replace(spec, axis=0)
-    return (from_codes(to_codes(rows, grid, by_row), grid, by_row) - rows).square().sum(1)
 
 
 OBSERVERS: Mapping[Name, Observer] = {

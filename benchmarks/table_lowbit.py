@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from cells import BFLOAT16, RUNS, Cell, Reports, Table, hidden, map50
 from table_quantization import JOBS, STAGES, Job
 
-SHORT, LONG = (10, 0.004), (20, 0.02)
-"""Epochs and rate of the training. Few bits and DoReFa's ranges change a network more: they learn longer."""
+SHORT, SLOW, LONG = (10, 0.004), (10, 0.001), (20, 0.02)
+"""Epochs and rate of the training. Without batch-norm a network bears a lower rate; few bits and DoReFa's ranges
+change a network more: they learn longer."""
 
 KIND = "pruned"
 FLOAT = "float"
@@ -31,16 +32,16 @@ class Way:
     theirs: str = ""
 
 
-def bits(scheme: str, count: int) -> str:
+def bits(scheme: str, count: int, lesson: tuple[int, float] | None = None) -> str:
     """Gives the options of a training by a scheme, with so many bits for weights and values."""
-    epochs, rate = LONG if count < 8 or scheme == "dorefa" else SHORT
+    epochs, rate = lesson or (LONG if count < 8 or scheme == "dorefa" else SHORT)
     length = f"--epochs {epochs} --set train.eval_every={epochs} --set train.learning_rate={rate}"
     return f"--quantize {scheme} --weight-bits {count} --activation-bits {count} {length}"
 
 
 WAYS = (
     Way(FLOAT, "float", "", ".847"),
-    Way("google-8", "google, 8 bits, batch-norm folded before", f"{bits('google', 8)} --no-fold-bn", ".851"),
+    Way("google-8", "google, 8 bits, batch-norm folded before", f"{bits('google', 8, SLOW)} --no-fold-bn", ".851"),
     Way("google-8-fold", "google, 8 bits, folded as it learns", bits("google", 8), ".851"),
     Way("google-8-two", "the same at powers of two", f"{bits('google', 8)} --power-of-two", ".852"),
     Way("google-4", "google, 4 bits, batch-norm folded before", f"{bits('google', 4)} --no-fold-bn"),

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,10 @@ def plain_box(raw: np.ndarray, yolo: Yolo, place: tuple[int, int, int], stride: 
     return np.concatenate([offset + np.array([column, row]), sides])
 
 
-def plain_matches(student: list[Tensor], teacher: list[Tensor], scene: Scene, distance: Callable[..., float]) -> float:
+def distances(
+    student: list[Tensor], teacher: list[Tensor], scene: Scene, distance: Callable[..., float]
+) -> list[float]:
+    """Of every match, as shares of the object's area."""
     found = []
     for own, aim, yolo, stride, matches in zip(
         student, teacher, scene.yolos, scene.strides, scene.matches, strict=True
@@ -109,7 +113,11 @@ def plain_matches(student: list[Tensor], teacher: list[Tensor], scene: Scene, di
         for image, *place, truth in zip(*(part.tolist() for part in (*matches.cells, matches.box)), strict=True):
             boxes = [plain_box(head[image][tuple(place)].numpy(), yolo, tuple(place), stride[0]) for head in (own, aim)]
             found.append(distance(*boxes, np.array(truth)) / (truth[2] * truth[3]))
-    return sum(found) / len(found)
+    return found
+
+
+def plain_matches(*views_and_distance: Any) -> float:
+    return float(np.log1p(distances(*views_and_distance)).mean())
 
 
 def plain_truth_boxes(student: list[Tensor], teacher: list[Tensor], scene: Scene) -> float:
@@ -266,14 +274,25 @@ def masks_of(name: str, scene: Scene) -> list[Tensor]:
 
 def in_cells(name: str, student: list[Tensor], teacher: list[Tensor], scene: Scene) -> float:
     """The sum of squared distances in cells."""
-    count = sum(len(matches.box) for matches in scene.matches)
 
     def distance(own: np.ndarray, aim: np.ndarray, truth: np.ndarray) -> float:
         off, bound = ((own - truth) ** 2).sum(), ((aim - truth) ** 2).sum()
         chosen = ((own - aim) ** 2).sum() if name == "boxes" else off * (off > bound)
         return chosen * truth[2] * truth[3]
 
-    return count * plain_matches(student, teacher, scene, distance)
+    return sum(distances(student, teacher, scene, distance))
+
+
+@pytest.mark.parametrize("name", ["boxes", "truth_boxes"])
+def test_the_gradient_of_a_side_is_bounded_however_far_it_is_off(name: str) -> None:
+    student, scene = views(TERMS[name], 0), scene_of(3)
+    for part in student:
+        part[..., 2:4] += 6.0
+    student = learning(student)
+
+    TERMS[name](student, views(TERMS[name], 1), scene).backward()
+
+    assert 0 < max(float(part.grad.abs().max()) for part in student) <= 2
 
 
 @pytest.mark.parametrize("name", SOFTENED)

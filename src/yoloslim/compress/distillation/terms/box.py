@@ -38,8 +38,9 @@ class TruthBoxes:
 class BoxHint:
     """Pulls the box of every match to the teacher's.
 
-    The squared distance of centre and sides, as a share of the object's area, in the mean over the matches of all
-    heads; the originals' in cells, as a sum over them.
+    ``log(1 + d)``, ``d`` being the squared distance of centre and sides as a share of the object's area, in the mean
+    over the matches of all heads: the logarithm bounds the gradient of sides, which are exponentials (Barron, A General
+    and Adaptive Robust Loss Function, 2019). The originals take the squared distance in cells, as a sum.
     """
 
     compares: ClassVar[Compared] = "heads"
@@ -104,6 +105,6 @@ def _over_matches(
         boxes, aims = (matched_boxes(head[matches.cells], matches, yolo, stride) for head in (own, other.detach()))
         off = distance(boxes, aims, matches.box)
         area = (matches.box[:, 2] * matches.box[:, 3]).clamp(min=_LEAST)
-        found = found + (off / area if reduction == "mean" else off).sum()
+        found = found + (torch.log1p(off / area) if reduction == "mean" else off).sum()
         count += len(off)
     return found / max(count, 1) if reduction == "mean" else found

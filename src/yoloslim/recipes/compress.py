@@ -27,7 +27,7 @@ from yoloslim.recipes.evaluate import evaluate_on
 from yoloslim.recipes.evidence import Pictures, accuracy_on, evidence_of
 from yoloslim.recipes.export import Batch, Parity, export, export_openvino, random_batch
 from yoloslim.recipes.export_fpga import export_fpga
-from yoloslim.recipes.latency import median_ms
+from yoloslim.recipes.latency import shortest_ms
 from yoloslim.recipes.material import Material, material_of, sized
 from yoloslim.recipes.pictures import picture_batches
 from yoloslim.recipes.provenance import recipe_tables, write_recipe
@@ -292,9 +292,9 @@ def _exports(recipe: Recipe) -> list[tuple[Format, RunBy]]:
 
 
 def latency_ms(backend: Backend, graph: Graph) -> float:
-    """Gives the median time of a backend for one picture, network alone, milliseconds."""
+    """Gives the shortest time of a backend for one picture, network alone, milliseconds."""
     batch = np.zeros((1, *graph.input_shape), np.float32)
-    return median_ms(lambda: backend(batch))
+    return shortest_ms(lambda: backend(batch))
 
 
 def _read_stage(record: Path) -> Stage:

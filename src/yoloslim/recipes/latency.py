@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -46,18 +45,18 @@ _WARM_UP, _RUNS = 3, 20
 _FREE = (Dropout, Route, Yolo)  # they do nothing, or move memory
 
 
-def median_ms(run: Callable[[], object]) -> float:
-    """Gives the median time of a call, milliseconds, after a few calls to warm up."""
+def shortest_ms(run: Callable[[], object]) -> float:
+    """Gives the shortest time of a call, milliseconds, after a few to warm up: what else a machine does only adds."""
     times = []
     for _ in range(_WARM_UP + _RUNS):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[_WARM_UP:])
+    return 1000 * min(times[_WARM_UP:])
 
 
 def network_ms(network: Network, backend: str) -> float:
-    """Gives the median time of a network for one picture, milliseconds.
+    """Gives the shortest time of a network for one picture, milliseconds.
 
     Raises:
         RecipeError: no such backend.
@@ -67,7 +66,7 @@ def network_ms(network: Network, backend: str) -> float:
     picture = np.zeros((1, *network.graph.input_shape), np.float32)
     if backend == "torch":
         run = TorchBackend(network, torch.device("cpu"))
-        return median_ms(lambda: run(picture))
+        return shortest_ms(lambda: run(picture))
     tensors = {name: tensor.float().cpu().numpy() for name, tensor in network.state_dict().items()}
     write = partial(export_onnx, description=Description(network.graph), tensors=tensors)
     return _exported_ms(write, network.graph.input_shape, cast(BackendName, backend))
@@ -88,7 +87,7 @@ def torch_operator_ms(op: Op, shape: Shape) -> float:
     module = nn.Sequential(build_module(op, [shape])).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x = torch.zeros(1, *shape).to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        return median_ms(lambda: module(x))
+        return shortest_ms(lambda: module(x))
 
 
 def exported_operator_ms(op: Op, shape: Shape, backend: BackendName) -> float:
@@ -186,7 +185,7 @@ def _exported_ms(write: Callable[[Path], None], shape: Shape, backend: BackendNa
         path = Path(folder) / "measured.onnx"
         write(path)
         run = BACKENDS[backend](path)
-        return median_ms(lambda: run(picture))
+        return shortest_ms(lambda: run(picture))
 
 
 def _machine(backend: str) -> str:

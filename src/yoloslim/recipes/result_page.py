@@ -30,7 +30,7 @@ class Stage:
     Attributes:
         bytes: of the file.
         map50: on the validation pictures, 0..1.
-        latency_ms: median of single pictures, network alone, by ``backend`` on this machine.
+        latency_ms: the shortest of several single pictures, network alone, by ``backend`` on this machine.
         path: the checkpoint or artefact.
     """
 

@@ -12,6 +12,7 @@ from yoloslim.compress.quantization.fold_norms import with_folded_norms
 from yoloslim.compress.quantization.learned_step import SteadySteps
 from yoloslim.compress.quantization.network import QuantizedNetwork
 from yoloslim.compress.quantization.place import place
+from yoloslim.compress.quantization.spec import MAX_BITS
 from yoloslim.engine.settings import TrainSettings
 from yoloslim.engine.task import Hooks
 from yoloslim.errors import RecipeError
@@ -20,7 +21,7 @@ from yoloslim.recipes.quantize import placement_of
 from yoloslim.recipes.schema import QuantizeTable
 
 RANGES_UNTIL = 0.6
-"""Share of the steps in which the ranges of maps follow what they see, where they have 8 bits."""
+"""Share of the steps in which the ranges of maps follow what they see."""
 
 STATISTICS_UNTIL = 0.8
 """Share of the steps in which batch-norm folds the statistics of each batch (Krishnamoorthi, 2018)."""
@@ -88,9 +89,10 @@ def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> H
         steps: of the whole training.
     """
     scales = SteadySteps(network)
+    followed = 0 if _has_narrow_ranges(network) else RANGES_UNTIL * steps
 
     def freeze(done: int) -> None:
-        network.freeze_ranges(done >= RANGES_UNTIL * steps)
+        network.freeze_ranges(done >= followed)
         for conv in network.folded_convs().values():
             conv.has_frozen_statistics = done >= STATISTICS_UNTIL * steps
 
@@ -105,3 +107,9 @@ def quantization_hooks(network: QuantizedNetwork, steps: int, watch: Hooks) -> H
         watch.after_step(done, rate)
 
     return replace(watch, on_start=on_start, after_step=after_step)
+
+
+def _has_narrow_ranges(network: QuantizedNetwork) -> bool:
+    """Whether ranges were chosen narrower than what is seen, as few codes ask for: to follow it would undo that."""
+    few = any(spec.bits < MAX_BITS for spec in network.plan.scales.values())
+    return few and network.plan.scheme == "google"

@@ -12,7 +12,6 @@ from yoloslim.compress.quantization.folded_conv import FoldedConv
 from yoloslim.compress.quantization.place import passes_on
 from yoloslim.compress.quantization.plan import QuantPlan
 from yoloslim.compress.quantization.schemes import image_quantizer, map_quantizer
-from yoloslim.compress.quantization.spec import MAX_BITS
 from yoloslim.errors import WeightsError
 from yoloslim.graph.graph import IMAGE, Graph
 from yoloslim.nn.layers.conv_block import ConvBlock
@@ -71,10 +70,10 @@ class QuantizedNetwork(Network):
         return cast(Quantizer, self.get_submodule(f"{SCALES}.{name}"))
 
     def freeze_ranges(self, frozen: bool) -> None:
-        """Says whether the ranges of maps stay in training too; those of few bits always do, narrow as they are."""
+        """Says whether the ranges of maps stay in training too."""
         for _, quantizer in self.quantizers():
             if not isinstance(quantizer, WeightQuantizer):
-                quantizer.is_frozen = frozen or quantizer.spec.bits < MAX_BITS
+                quantizer.is_frozen = frozen
 
     def folded_convs(self) -> dict[str, FoldedConv]:
         """Gives the convolutions on integers by node."""

@@ -32,7 +32,7 @@ _NARROWEST = 1e-3  # of the widest channel: narrower ones are taken for as wide
 
 
 @dataclass(frozen=True, slots=True)
-class Channels:
+class _Channels:
     """What the channels of a tensor are like on some pictures, each shape (C,).
 
     Attributes:
@@ -51,7 +51,7 @@ class Channels:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class _Seen:
     """What calibration sees.
 
     Attributes:
@@ -59,8 +59,8 @@ class Seen:
         sums: of the convolutions whose sums are rounded before their activation.
     """
 
-    maps: Mapping[str, Channels]
-    sums: Mapping[str, Channels]
+    maps: Mapping[str, _Channels]
+    sums: Mapping[str, _Channels]
 
 
 def balanced(network: Network, before: Collection[str], images: Tensor) -> Network:
@@ -71,7 +71,7 @@ def balanced(network: Network, before: Collection[str], images: Tensor) -> Netwo
         before: convolutions whose sums are rounded before their activation.
         images: shape (B, C, H, W), RGB in 0..1.
     """
-    made, lanes, seen = copy.deepcopy(network), trace_lanes(network.graph), seen_by(network, before, images)
+    made, lanes, seen = copy.deepcopy(network), trace_lanes(network.graph), _seen_by(network, before, images)
     for stretch in free_stretches(network.graph):
         widths = _widths(stretch, lanes, seen)
         choices = [normalized(widths**power, widths > 0) for power in _POWERS]
@@ -80,10 +80,10 @@ def balanced(network: Network, before: Collection[str], images: Tensor) -> Netwo
     return made
 
 
-def seen_by(network: Network, before: Collection[str], images: Tensor) -> Seen:
+def _seen_by(network: Network, before: Collection[str], images: Tensor) -> _Seen:
     """Gives what maps and sums are like on some pictures."""
-    maps: dict[str, Channels] = {}
-    sums: dict[str, Channels] = {}
+    maps: dict[str, _Channels] = {}
+    sums: dict[str, _Channels] = {}
 
     def see(name: str, x: Tensor) -> Tensor:
         maps[name] = _channels(x)
@@ -91,15 +91,15 @@ def seen_by(network: Network, before: Collection[str], images: Tensor) -> Seen:
 
     with torch.inference_mode(), watched_sums(network, before, lambda name, x: sums.update({name: _channels(x)})):
         network(images, see)
-    return Seen(maps, sums)
+    return _Seen(maps, sums)
 
 
-def _channels(x: Tensor) -> Channels:
+def _channels(x: Tensor) -> _Channels:
     low, high = x.amin((2, 3)).clamp(max=0), x.amax((2, 3)).clamp(min=0)
-    return Channels(*(part.double().mean(0) for part in (low, high, x.square().mean((2, 3)))))
+    return _Channels(*(part.double().mean(0) for part in (low, high, x.square().mean((2, 3)))))
 
 
-def _widths(stretch: Stretch, lanes: Lanes, seen: Seen) -> Tensor:
+def _widths(stretch: Stretch, lanes: Lanes, seen: _Seen) -> Tensor:
     """The largest value of every lane of a stretch, shape (lanes,); 0 for the others."""
     widths = torch.zeros(lanes.count, dtype=torch.float64)
     for name in stretch.maps:
@@ -108,7 +108,7 @@ def _widths(stretch: Stretch, lanes: Lanes, seen: Seen) -> Tensor:
     return torch.where(widths > 0, widths.clamp(min=_NARROWEST * float(widths.max())), widths)
 
 
-def _error(network: Network, stretch: Stretch, lanes: Lanes, seen: Seen, factors: Tensor) -> float:
+def _error(network: Network, stretch: Stretch, lanes: Lanes, seen: _Seen, factors: Tensor) -> float:
     """The error to expect of what reads a stretch, against what it gives: of rounded maps, sums and weights."""
     of_sums = torch.zeros(lanes.count, dtype=torch.float64)
     for name in stretch.writers:

@@ -77,4 +77,4 @@ def distillation(name: str, title: str, stem: str, data: str, methods: tuple[str
 
 
 FINGERS = distillation("distillation", "hand_fingers5 at 160", "fingers", "examples/hand_fingers5.yaml", tuple(TAUGHT))
-CELLS = distillation("distillation-bccd", "bccd at 320", "cells", "examples/bccd.yaml", ("alone", "binary", "auto"))
+CELLS = distillation("distillation-bccd", "bccd at 320", "cells", "examples/bccd.yaml", ("alone", "kd4", "auto"))

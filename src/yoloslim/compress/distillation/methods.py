@@ -40,7 +40,7 @@ METHODS: Mapping[Method, Mapping[str, float]] = {
     "localisation": {"localisation": 8.0},
     "channels": {"channels": 4.0},
     "masked": {"near_features": 4.0},
-    "auto": {"objectness": 3.0, "classes": 12.0, "localisation": 8.0},
+    "auto": {"scores": 4.0, "boxes": 4.0},  # of kd3, the best of docs/distillation.md
 }
 """Weights of each method's terms, for means."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -331,7 +330,7 @@ def test_ctrl_c_while_workers_start_is_not_lost(
     made = training_loader(TrainingSet(load(write_set(tmp_path, 4)), LAYOUT), batch=2, workers=1)
 
     def starting(self: object) -> Iterator[Batch]:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return iter(())
 
     monkeypatch.setattr(torch.utils.data.DataLoader, "__iter__", starting)

@@ -45,8 +45,8 @@ class _Channels:
     high: Tensor
     power: Tensor
 
-    def step(self, factors: Tensor) -> Tensor:
-        """Gives the range that one scale has to cover when the channels are divided by factors, shape ()."""
+    def span(self, factors: Tensor) -> Tensor:
+        """Gives the width of what one scale covers when the channels are divided by factors, shape ()."""
         return (self.high / factors).max() - (self.low / factors).min()
 
 
@@ -113,11 +113,11 @@ def _error(network: Network, stretch: Stretch, lanes: Lanes, seen: _Seen, factor
     of_sums = torch.zeros(lanes.count, dtype=torch.float64)
     for name in stretch.writers:
         if name in seen.sums:
-            of_sums[lanes.of[name]] += seen.sums[name].step(factors[lanes.of[name]]).square()
+            of_sums[lanes.of[name]] += seen.sums[name].span(factors[lanes.of[name]]).square()
     total = 0.0
     for name, source in stretch.readers:
         own, read = factors[lanes.of[source]], seen.maps[source]
-        of_map = read.step(own).square() + of_sums[lanes.of[source]]
+        of_map = read.span(own).square() + of_sums[lanes.of[source]]
         total += _relative_error(block_of(network, name).conv, of_map, read.power / own.square(), own)
     return total
 
@@ -126,7 +126,7 @@ def _relative_error(conv: nn.Conv2d, of_map: Tensor, power: Tensor, factors: Ten
     """The error of a convolution's sums against themselves, all but for a constant, its inputs taken as independent.
 
     Args:
-        of_map: squared step of each input, shape (I,).
+        of_map: squared width of what the scale of each input covers, shape (I,).
         power: mean square of each input, shape (I,).
         factors: that its weights are multiplied by, shape (I,).
     """

@@ -324,6 +324,15 @@ def test_a_real_set_is_read_without_a_crash(data_dir: Path) -> None:
     assert sum(len(batch.targets) for batch in batches) > 500
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """A process that heeds Ctrl-C, as one that a shell starts in the background does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_while_workers_start_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_set: WriteSet
 ) -> None:
